@@ -1,0 +1,72 @@
+/* The guest's process and threads, as the Linux layer keeps them.
+ *
+ * One struct process for the process (a vfork child that shares memory gets its own copy), one
+ * struct thread a guest thread. There is no other mutable state in lib/Linux. */
+#ifndef UEMU_LINUX_PROCESS_H
+#define UEMU_LINUX_PROCESS_H
+
+#include "Runtime/cpu_state.h"
+
+#include <linux/limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { GUEST_SIGNAL_COUNT = 64 };
+
+/* struct sigaction as the i386 kernel keeps it (rt_sigaction(2)). */
+struct guest_sigaction {
+  guest_addr handler; /* 0 SIG_DFL, 1 SIG_IGN */
+  guest_addr restorer;
+  uint32_t flags;
+  uint64_t mask; /* bit n-1: signal n */
+};
+
+struct process {
+  /* What execve under the emulator hands on, and what opens look under. */
+  const char *sysroot;       /* -L DIR without a trailing slash, or NULL */
+  int self_fd;               /* the emulator's own executable, O_PATH|O_CLOEXEC */
+  char *const *self_options; /* the options to start it with again, NULL-terminated */
+  bool strace;
+  char exe_path[PATH_MAX];   /* the guest program, absolute, as /proc/self/exe shows it */
+  char comm[16];             /* its short name */
+  char cwd_unused;
+
+  /* The image's record (exec.md: code, data, brk, stack, arguments). */
+  guest_addr start_code, end_code, start_data, end_data, start_brk, start_stack;
+  guest_addr arg_start, arg_end, env_start, env_end, auxv_start;
+  uint32_t auxv_length; /* bytes */
+  guest_addr vdso;      /* its ELF header, 0 without one */
+  guest_addr sigreturn_trampoline, rt_sigreturn_trampoline; /* code the frames return to */
+  uint32_t personality;
+
+  struct guest_sigaction action[GUEST_SIGNAL_COUNT]; /* index signal-1; under signal_lock */
+  int signal_lock;
+};
+
+struct thread {
+  struct cpu_state *cpu; /* cpu->owner points back here */
+  struct process *process;
+  pid_t tid;
+  bool in_syscall;
+  uint32_t syscall_number; /* of the running call; restarts and strace */
+
+  /* signal.c */
+  uint64_t signal_mask;       /* the guest's; bit n-1: signal n */
+  uint64_t signal_saved_mask; /* sigsuspend, ppoll … */
+  bool signal_restore_mask;
+  guest_addr altstack_base;
+  uint32_t altstack_size, altstack_flags;
+
+  /* thread.c */
+  guest_addr clear_child_tid; /* set_tid_address(2) */
+  guest_addr robust_list;     /* set_robust_list(2) */
+  uint32_t robust_list_length;
+  uint64_t gdt_tls[3]; /* the three TLS descriptors of set_thread_area(2) */
+};
+
+static inline struct thread *thread_of(struct cpu_state *cpu) { return cpu->owner; }
+struct thread *thread_current(void);
+
+#endif

@@ -1,0 +1,113 @@
+/* The runtime: runs guest code from translations, and calls the operating-system layer when
+ * guest code leaves it.
+ *
+ * What leaves translated code: a system call (int 0x80), a guest fault or software trap, an
+ * interrupt that another thread or a host signal asked for, and code not translated yet. The
+ * first three end in a hook, with the whole guest state in struct cpu_state. A hook that changes
+ * only general registers, flags or xmm needs to do nothing more; one that changes where execution
+ * goes on (sets eip itself: signal delivery, sigreturn) calls runtime_redirect. A hook may never
+ * return (exit, execve).
+ *
+ * Threads: one struct cpu_state a host thread. Hooks run on the thread's C stack, outside any
+ * host signal handler, with host signals deliverable. */
+#ifndef UEMU_RUNTIME_RUNTIME_H
+#define UEMU_RUNTIME_RUNTIME_H
+
+#include "Runtime/cpu_state.h"
+
+#include <signal.h>
+#include <stdbool.h>
+
+/* Exception vectors (SDM vol. 3, table 6-1). */
+enum trap_vector {
+  TRAP_DE = 0,  /* divide error */
+  TRAP_DB = 1,  /* debug */
+  TRAP_BP = 3,  /* int3; eip is after it */
+  TRAP_OF = 4,  /* into; eip is after it */
+  TRAP_BR = 5,  /* bound */
+  TRAP_UD = 6,  /* invalid opcode */
+  TRAP_NM = 7,
+  TRAP_SS = 12,
+  TRAP_GP = 13,
+  TRAP_PF = 14,
+  TRAP_MF = 16, /* x87 */
+  TRAP_AC = 17, /* alignment check */
+  TRAP_XM = 19, /* SSE */
+};
+
+struct trap {
+  uint32_t vector;     /* enum trap_vector */
+  uint32_t error_code; /* as the CPU pushes it; 0 where it pushes none */
+  guest_addr address;  /* TRAP_PF, TRAP_AC: the faulting address (CR2) */
+  int host_signal;     /* the host signal it came from: SIGSEGV, SIGBUS, SIGFPE …; 0 for none */
+  int host_code;       /* and its si_code */
+};
+
+struct runtime_hooks {
+  /* int 0x80: eip is after the instruction. */
+  void (*syscall)(struct cpu_state *cpu);
+  /* A fault or trap. eip is at the faulting instruction for faults, after it for traps. */
+  void (*trap)(struct cpu_state *cpu, const struct trap *trap);
+  /* cpu->interrupt was set: a safe point was reached; eip is the next instruction. The hook
+   * clears cpu->interrupt itself, before it looks for what is pending. */
+  void (*interrupt)(struct cpu_state *cpu);
+};
+
+enum runtime_tier { RUNTIME_TIER_STENCIL, RUNTIME_TIER_LLVM };
+
+struct runtime_options {
+  enum runtime_tier tier;
+  bool dump_ir;          /* print the IR of the blocks that the llvm tier runs */
+  const char *cache_dir; /* where stencils made on demand are kept; NULL: nowhere */
+  void (*log)(const char *format, ...) __attribute__((format(printf, 1, 2))); /* one line; may be NULL */
+};
+
+/* Once a process, after guest_memory_init. 0 or a negative errno. Installs the host handlers of
+ * SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP for faults of translated code; faults that are not
+ * the guest's go to `runtime_foreign_signal`'s handler. */
+int runtime_init(const struct runtime_options *options, const struct runtime_hooks *hooks);
+
+/* A fatal host signal that does not stem from translated code or from a guest-memory copy, or one
+ * that another process sent (kill -SEGV): called in the signal handler. */
+void runtime_set_foreign_signal(void (*handler)(int signal, siginfo_t *info, void *ucontext));
+
+/* A new CPU: all zero but what exec gives (flags 0x202, flat segments, FPU at its reset values).
+ * owner is kept in cpu->owner. NULL when there is no memory. Freed by its own thread's end or by
+ * another thread. */
+struct cpu_state *runtime_cpu_new(void *owner);
+void runtime_cpu_free(struct cpu_state *cpu);
+
+/* Runs the guest from cpu->eip on the calling host thread, for ever: threads end inside a hook.
+ * Loads the guest FPU state given (512 bytes as fxsave writes them, or NULL: reset state). */
+_Noreturn void runtime_run(struct cpu_state *cpu, const void *fxsave);
+
+/* The CPU of the calling thread, NULL if it runs no guest. Async-signal-safe. */
+struct cpu_state *runtime_current(void);
+
+/* eip (and perhaps more) was set by the hook: go on there, and forget open guest calls. */
+static inline void runtime_redirect(struct cpu_state *cpu) { cpu->redirect = 1; }
+
+/* Asks `cpu` to reach a safe point soon. From another thread: set cpu->interrupt, then send the
+ * thread a host signal whose handler calls runtime_interrupted. */
+void runtime_interrupt(struct cpu_state *cpu);
+
+/* For handlers of asynchronous host signals, last thing: if the handler interrupted translated
+ * code and cpu->interrupt is set, arranges (in *ucontext) that execution stops at the next guest
+ * instruction boundary and the interrupt hook is called there (docs/signals.md). */
+void runtime_interrupted(void *ucontext);
+
+/* The guest's x87, MMX and MXCSR state, which is in the host FPU of the calling thread, and its
+ * xmm registers, which are in cpu->xmm: as one 512-byte fxsave image of a 32-bit process. */
+void runtime_fpu_save(const struct cpu_state *cpu, void *fxsave);
+void runtime_fpu_load(struct cpu_state *cpu, const void *fxsave);
+
+/* Makes every flag exact at instructions that can fault; called when the guest installs a handler
+ * that could look (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP) or is traced. */
+void runtime_set_precise(bool on);
+
+/* Around fork(2): hold every lock of the runtime before, release after, in parent and child. */
+void runtime_fork_prepare(void);
+void runtime_fork_parent(void);
+void runtime_fork_child(void);
+
+#endif

@@ -45,12 +45,24 @@ struct process {
   int signal_lock;
 };
 
+struct thread;
+
+/* How restart_syscall(2) goes on with a call that answered ERESTART_RESTARTBLOCK. The call fills it;
+ * deadline and argument mean what its resume function says. NULL: nothing to go on with, EINTR. */
+struct syscall_restart {
+  int32_t (*resume)(struct thread *thread);
+  int64_t deadline_seconds;
+  int64_t deadline_nanoseconds;
+  uint32_t argument[4];
+};
+
 struct thread {
   struct cpu_state *cpu; /* cpu->owner points back here */
   struct process *process;
   pid_t tid;
   bool in_syscall;
   uint32_t syscall_number; /* of the running call; restarts and strace */
+  struct syscall_restart restart;
 
   /* signal.c */
   uint64_t signal_mask;       /* the guest's; bit n-1: signal n */

@@ -15,6 +15,10 @@
 
 enum { GUEST_SIGNAL_COUNT = 64 };
 
+/* SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP: the runtime needs them for faults, so the host never blocks
+ * them, whatever the guest does. */
+enum { SIGNAL_FAULT_COUNT = 5 };
+
 /* struct sigaction as the i386 kernel keeps it (rt_sigaction(2)). */
 struct guest_sigaction {
   guest_addr handler; /* 0 SIG_DFL, 1 SIG_IGN */
@@ -29,20 +33,26 @@ struct process {
   int self_fd;               /* the emulator's own executable, O_PATH|O_CLOEXEC */
   char *const *self_options; /* the options to start it with again, NULL-terminated */
   bool strace;
-  char exe_path[PATH_MAX];   /* the guest program, absolute, as /proc/self/exe shows it */
-  char comm[16];             /* its short name */
+  char exe_path[PATH_MAX]; /* the guest program, absolute, as /proc/self/exe shows it */
+  char comm[16];           /* its short name */
   char cwd_unused;
 
   /* The image's record (exec.md: code, data, brk, stack, arguments). */
   guest_addr start_code, end_code, start_data, end_data, start_brk, start_stack;
   guest_addr arg_start, arg_end, env_start, env_end, auxv_start;
-  uint32_t auxv_length; /* bytes */
-  guest_addr vdso;      /* its ELF header, 0 without one */
+  uint32_t auxv_length;                                     /* bytes */
+  guest_addr vdso;                                          /* its ELF header, 0 without one */
   guest_addr sigreturn_trampoline, rt_sigreturn_trampoline; /* code the frames return to */
   uint32_t personality;
 
   struct guest_sigaction action[GUEST_SIGNAL_COUNT]; /* index signal-1; under signal_lock */
-  int signal_lock;
+  int signal_lock;                                   /* process_lock() */
+
+  /* segment.c: the local descriptor table of modify_ldt(2), as the CPU has its entries; NULL before
+   * the first entry is written. ldt_count: entries up to the last one in use. */
+  uint64_t *ldt;
+  uint32_t ldt_count;
+  int ldt_lock;
 };
 
 struct thread;
@@ -70,6 +80,16 @@ struct thread {
   bool signal_restore_mask;
   guest_addr altstack_base;
   uint32_t altstack_size, altstack_flags;
+  /* What the host handlers left for the next safe point (docs/signals.md). While signal_arrived is
+   * set, the host blocks every further signal but those of enum signal_fault, which have places of
+   * their own: bit i of signal_faults says that signal_fault_info[i] is filled. */
+  volatile int signal_arrived;
+  siginfo_t signal_arrived_info;
+  volatile uint32_t signal_faults;
+  siginfo_t signal_fault_info[SIGNAL_FAULT_COUNT];
+  /* The last fault, which every signal frame shows: trapno, err, cr2. */
+  uint32_t trap_number, trap_error;
+  guest_addr trap_address;
 
   /* thread.c */
   guest_addr clear_child_tid; /* set_tid_address(2) */
@@ -79,6 +99,16 @@ struct thread {
 };
 
 static inline struct thread *thread_of(struct cpu_state *cpu) { return cpu->owner; }
+
+/* The thread that the calling host thread runs; NULL if it runs none. Async-signal-safe. */
 struct thread *thread_current(void);
+
+/* Makes the calling host thread `thread`'s: before its first guest instruction. */
+void thread_set_current(struct thread *thread);
+
+/* Locks of struct process: a word each, zero when free. They work across fork and in memory shared with
+ * a vfork child; not recursive, not for signal handlers. */
+void process_lock(int *lock);
+void process_unlock(int *lock);
 
 #endif

@@ -60,6 +60,7 @@ struct cpu_state {
   uint32_t segment_base[SEG_COUNT]; /* bytes added to an offset; 0 for flat segments */
   uint16_t segment_selector[SEG_COUNT];
   uint32_t interrupt; /* non-zero: leave translated code at the next safe point (atomic access) */
+  uint32_t helper_argument; /* of the helper that takes one (Runtime/helpers.h) */
   uint8_t xmm[8][16] __attribute__((aligned(16)));
 
   /* Runtime's own; nothing else touches these. */
@@ -85,6 +86,7 @@ CPU_STATE_OFFSET(eflags_rest, 44);
 CPU_STATE_OFFSET(segment_base, 48);
 CPU_STATE_OFFSET(segment_selector, 72);
 CPU_STATE_OFFSET(interrupt, 84);
+CPU_STATE_OFFSET(helper_argument, 88);
 CPU_STATE_OFFSET(xmm, 96);
 CPU_STATE_OFFSET(c_stack, 224);
 CPU_STATE_OFFSET(frame_stack, 232);

@@ -1,0 +1,249 @@
+/* Leaving lifted code: fall-through, branches, calls and returns, helpers and traps. */
+#include "Frontend/lift.h"
+#include "Frontend/lift_internal.h"
+#include "Runtime/helpers.h"
+
+#include <Zydis/Zydis.h>
+
+const char *helper_symbol(unsigned helper) {
+  static const char *const names[HELPER_COUNT] = {
+#define HELPER_NAME(name) "helper_" #name,
+      UEMU_HELPERS(HELPER_NAME)
+#undef HELPER_NAME
+  };
+  return names[helper];
+}
+
+static void arguments_of(struct lifter *l, LLVMValueRef eip, LLVMValueRef arguments[ABI_PARAMETER_COUNT]) {
+  for (unsigned i = 0; i < GPR_COUNT; i++)
+    arguments[i] = l->gpr[i];
+  arguments[ABI_EIP] = eip ? eip : LLVMGetPoison(l->i32);
+  for (unsigned i = ABI_EIP + 1; i < ABI_INT_COUNT; i++)
+    arguments[i] = LLVMGetPoison(l->i32);
+  for (unsigned i = 0; i < ABI_XMM_COUNT; i++)
+    arguments[ABI_INT_COUNT + i] = i < GUEST_XMM_COUNT ? l->xmm[i] : LLVMGetPoison(l->xmm_type);
+}
+
+static LLVMValueRef call(struct lifter *l, const char *symbol, LLVMValueRef eip) {
+  LLVMValueRef arguments[ABI_PARAMETER_COUNT];
+  arguments_of(l, eip, arguments);
+  LLVMValueRef result = LLVMBuildCall2(l->builder, l->function_type, lifter_symbol(l, symbol), arguments,
+                                       ABI_PARAMETER_COUNT, "");
+  abi_apply_call(l, result);
+  return result;
+}
+
+/* Flags that must be in the register file before control leaves. */
+static void store_flags(struct lifter *l, uint8_t wanted) {
+  for (unsigned f = 0; f < FLAG_COUNT; f++)
+    if (l->flags_dirty & wanted & 1 << f) {
+      LLVMValueRef byte = LLVMBuildZExt(l->builder, l->flag[f], l->i8, "");
+      state_store(l, offsetof(struct cpu_state, cf) + f, byte);
+    }
+}
+
+static uint8_t flags_kept(const struct lifter *l) { return l->setting == LIFT_BLOCK ? FLAGS_ALL : l->flags_live; }
+
+static void tail_call(struct lifter *l, const char *symbol, LLVMValueRef eip) {
+  LLVMValueRef result = call(l, symbol, eip);
+  LLVMSetTailCallKind(result, LLVMTailCallKindMustTail);
+  LLVMBuildRet(l->builder, result);
+  l->ended = true;
+}
+
+void control_next(struct lifter *l) {
+  store_flags(l, flags_kept(l));
+  if (l->setting == LIFT_BLOCK)
+    tail_call(l, "dispatch", lifter_const(l, 4, insn_next(l->last)));
+  else
+    tail_call(l, "next", NULL);
+}
+
+void control_taken(struct lifter *l) {
+  store_flags(l, flags_kept(l));
+  if (l->setting == LIFT_BLOCK)
+    tail_call(l, "dispatch", lifter_const(l, 4, l->insn->target));
+  else
+    tail_call(l, "taken", NULL);
+}
+
+void control_dispatch(struct lifter *l, LLVMValueRef eip) {
+  store_flags(l, flags_kept(l));
+  tail_call(l, "dispatch", eip);
+}
+
+void control_branch(struct lifter *l, LLVMValueRef condition) {
+  store_flags(l, flags_kept(l));
+  l->flags_dirty = 0;
+  LLVMBasicBlockRef taken = LLVMAppendBasicBlockInContext(l->context, l->function, "taken");
+  LLVMBasicBlockRef next = LLVMAppendBasicBlockInContext(l->context, l->function, "next");
+  LLVMBuildCondBr(l->builder, condition, taken, next);
+  LLVMPositionBuilderAtEnd(l->builder, taken);
+  control_taken(l);
+  LLVMPositionBuilderAtEnd(l->builder, next);
+  control_next(l);
+}
+
+static void take_registers(struct lifter *l, LLVMValueRef result) {
+  for (unsigned i = 0; i < GPR_COUNT; i++)
+    l->gpr[i] = LLVMBuildExtractValue(l->builder, result, i, "");
+  for (unsigned i = 0; i < GUEST_XMM_COUNT; i++)
+    l->xmm[i] = LLVMBuildExtractValue(l->builder, result, ABI_INT_COUNT + i, "");
+}
+
+void control_helper(struct lifter *l, unsigned helper, LLVMValueRef eip) {
+  store_flags(l, FLAGS_ALL);
+  take_registers(l, call(l, helper_symbol(helper), eip));
+  for (unsigned f = 0; f < FLAG_COUNT; f++)
+    l->flag[f] = NULL;
+  l->flags_dirty = 0;
+  l->compare[0] = l->compare[1] = NULL;
+  l->gpr_dirty = l->xmm_dirty = 0;
+}
+
+void control_trap(struct lifter *l, unsigned helper, LLVMValueRef eip) {
+  store_flags(l, FLAGS_ALL);
+  tail_call(l, helper_symbol(helper), eip);
+}
+
+void control_commit(struct lifter *l, const struct insn *insn) {
+  for (unsigned i = 0; i < GPR_COUNT; i++)
+    if (l->gpr_dirty & 1 << i)
+      state_store(l, offsetof(struct cpu_state, gpr) + 4 * i, l->gpr[i]);
+  for (unsigned i = 0; i < GUEST_XMM_COUNT; i++)
+    if (l->xmm_dirty & 1 << i)
+      state_store(l, offsetof(struct cpu_state, xmm) + 16 * i, l->xmm[i]);
+  store_flags(l, FLAGS_ALL);
+  state_store(l, offsetof(struct cpu_state, eip), lifter_const(l, 4, insn->eip));
+}
+
+/* --- The family functions of control flow ----------------------------------------------------- */
+
+static void lift_jcc(struct lifter *l, const struct insn *insn) {
+  control_branch(l, condition_value(l, insn->condition));
+}
+
+static LLVMValueRef counter(struct lifter *l, const struct insn *insn) {
+  return gpr_read(l, GPR_ECX, insn->form.attributes & INSN_ADDRESS16 ? 2 : 4);
+}
+
+static LLVMValueRef zero_like(LLVMValueRef value) { return LLVMConstNull(LLVMTypeOf(value)); }
+
+static void lift_jecxz(struct lifter *l, const struct insn *insn) {
+  LLVMValueRef count = counter(l, insn);
+  control_branch(l, LLVMBuildICmp(l->builder, LLVMIntEQ, count, zero_like(count), ""));
+}
+
+static void lift_loop(struct lifter *l, const struct insn *insn) {
+  LLVMValueRef count = counter(l, insn);
+  count = LLVMBuildSub(l->builder, count, LLVMConstInt(LLVMTypeOf(count), 1, false), "");
+  gpr_write(l, GPR_ECX, insn->form.attributes & INSN_ADDRESS16 ? 2 : 4, count);
+  LLVMValueRef more = LLVMBuildICmp(l->builder, LLVMIntNE, count, zero_like(count), "");
+  if (insn->form.mnemonic == ZYDIS_MNEMONIC_LOOPE)
+    more = LLVMBuildAnd(l->builder, more, flag_read(l, FLAG_Z), "");
+  else if (insn->form.mnemonic == ZYDIS_MNEMONIC_LOOPNE)
+    more = LLVMBuildAnd(l->builder, more, LLVMBuildNot(l->builder, flag_read(l, FLAG_Z), ""), "");
+  control_branch(l, more);
+}
+
+static bool is_indirect(const struct insn *insn) { return insn->form.op[0].kind != OPERAND_RELATIVE; }
+
+/* A near target of 16 bits is cut to 16 bits. */
+static LLVMValueRef indirect_target(struct lifter *l, const struct insn *insn) {
+  return LLVMBuildZExt(l->builder, operand_read(l, insn, 0), l->i32, "");
+}
+
+static void lift_jmp(struct lifter *l, const struct insn *insn) {
+  if (insn->flow == FLOW_TRAP)
+    control_trap(l, HELPER_far, insn_eip_value(l, insn));
+  else if (is_indirect(insn))
+    control_dispatch(l, indirect_target(l, insn));
+  else
+    control_taken(l);
+}
+
+/* A guest call is a host call. The callee comes back with the eip to go on at; another than the
+ * return address means that guest and host frames have parted (longjmp, switched stacks). */
+static void lift_call(struct lifter *l, const struct insn *insn) {
+  if (insn->flow == FLOW_TRAP) {
+    control_trap(l, HELPER_far, insn_eip_value(l, insn));
+    return;
+  }
+  if (insn->form.operand_width != 4) {
+    lift_fail(l, "call with a 16-bit operand");
+    return;
+  }
+  LLVMValueRef target = is_indirect(insn) ? operand_read(l, insn, 0) : NULL;
+  LLVMValueRef back = insn_next_value(l, insn);
+  stack_push(l, back);
+  if (l->setting == LIFT_BLOCK) {
+    control_dispatch(l, target ? target : lifter_const(l, 4, insn->target));
+    return;
+  }
+  store_flags(l, l->flags_live);
+  l->flags_dirty = 0;
+  LLVMValueRef result = target ? call(l, "dispatch", target) : call(l, "callee", NULL);
+  take_registers(l, result);
+  LLVMValueRef eip = LLVMBuildExtractValue(l->builder, result, ABI_EIP, "");
+  LLVMBasicBlockRef paired = LLVMAppendBasicBlockInContext(l->context, l->function, "paired");
+  LLVMBasicBlockRef mispaired = LLVMAppendBasicBlockInContext(l->context, l->function, "mispaired");
+  LLVMValueRef branch =
+      LLVMBuildCondBr(l->builder, LLVMBuildICmp(l->builder, LLVMIntEQ, eip, back, ""), paired, mispaired);
+  LLVMMetadataRef weights[3] = {LLVMMDStringInContext2(l->context, "branch_weights", 14),
+                                LLVMValueAsMetadata(lifter_const(l, 4, 1000000)),
+                                LLVMValueAsMetadata(lifter_const(l, 4, 1))};
+  LLVMMetadataRef node = LLVMMDNodeInContext2(l->context, weights, 3);
+  LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(l->context, "prof", 4), LLVMMetadataAsValue(l->context, node));
+  LLVMPositionBuilderAtEnd(l->builder, mispaired);
+  tail_call(l, "mispaired", eip);
+  LLVMPositionBuilderAtEnd(l->builder, paired);
+  tail_call(l, "next", NULL);
+}
+
+static void lift_ret(struct lifter *l, const struct insn *insn) {
+  if (insn->flow == FLOW_TRAP) {
+    control_trap(l, HELPER_far, insn_eip_value(l, insn));
+    return;
+  }
+  if (insn->form.operand_width != 4) {
+    lift_fail(l, "ret with a 16-bit operand");
+    return;
+  }
+  LLVMValueRef eip = stack_pop(l, 4);
+  if (operand_is(insn, 0, OPERAND_IMMEDIATE)) {
+    LLVMValueRef released = operand_read(l, insn, 0);
+    gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], released, ""));
+  }
+  if (l->setting == LIFT_BLOCK) {
+    control_dispatch(l, eip);
+    return;
+  }
+  store_flags(l, l->flags_live);
+  LLVMValueRef values[ABI_PARAMETER_COUNT], result = LLVMGetPoison(l->guest_type);
+  arguments_of(l, eip, values);
+  for (unsigned i = 0; i < ABI_PARAMETER_COUNT; i++)
+    result = LLVMBuildInsertValue(l->builder, result, values[i], i, "");
+  LLVMBuildRet(l->builder, result);
+  l->ended = true;
+}
+
+static void lift_far(struct lifter *l, const struct insn *insn) {
+  control_trap(l, HELPER_far, insn_eip_value(l, insn));
+}
+
+#define JCC(name) {ZYDIS_MNEMONIC_##name, lift_jcc}
+const struct lift_rule lift_rules_control[] = {
+    JCC(JO),  JCC(JNO), JCC(JB), JCC(JNB), JCC(JZ), JCC(JNZ), JCC(JBE), JCC(JNBE),
+    JCC(JS),  JCC(JNS), JCC(JP), JCC(JNP), JCC(JL), JCC(JNL), JCC(JLE), JCC(JNLE),
+    {ZYDIS_MNEMONIC_JCXZ, lift_jecxz},
+    {ZYDIS_MNEMONIC_JECXZ, lift_jecxz},
+    {ZYDIS_MNEMONIC_LOOP, lift_loop},
+    {ZYDIS_MNEMONIC_LOOPE, lift_loop},
+    {ZYDIS_MNEMONIC_LOOPNE, lift_loop},
+    {ZYDIS_MNEMONIC_JMP, lift_jmp},
+    {ZYDIS_MNEMONIC_CALL, lift_call},
+    {ZYDIS_MNEMONIC_RET, lift_ret},
+    {ZYDIS_MNEMONIC_IRET, lift_far},
+    {ZYDIS_MNEMONIC_IRETD, lift_far},
+    {0, NULL},
+};

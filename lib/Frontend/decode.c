@@ -1,0 +1,298 @@
+/* Decoding: from bytes, through Zydis, to struct insn. */
+#include "Frontend/insn.h"
+
+#include <Zydis/Zydis.h>
+#include <string.h>
+
+/* Zydis' register numbers run in encoding order within a class. */
+static bool register_operand(struct operand *op, ZydisRegister reg) {
+  static const struct {
+    ZydisRegister first, last;
+    uint8_t kind, base;
+  } classes[] = {
+      {ZYDIS_REGISTER_EAX, ZYDIS_REGISTER_EDI, OPERAND_GPR, 0},
+      {ZYDIS_REGISTER_AL, ZYDIS_REGISTER_BH, OPERAND_GPR, 0},
+      {ZYDIS_REGISTER_AX, ZYDIS_REGISTER_DI, OPERAND_GPR, 0},
+      {ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM7, OPERAND_XMM, 0},
+      {ZYDIS_REGISTER_ST0, ZYDIS_REGISTER_ST7, OPERAND_X87, 0},
+      {ZYDIS_REGISTER_MM0, ZYDIS_REGISTER_MM7, OPERAND_MMX, 0},
+      {ZYDIS_REGISTER_YMM0, ZYDIS_REGISTER_YMM7, OPERAND_YMM, 0},
+      {ZYDIS_REGISTER_ES, ZYDIS_REGISTER_GS, OPERAND_SEGMENT, 0},
+  };
+  for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
+    if (reg >= classes[i].first && reg <= classes[i].last) {
+      op->kind = classes[i].kind;
+      op->reg = (uint32_t)(reg - classes[i].first);
+      return true;
+    }
+  op->kind = OPERAND_OTHER;
+  return false;
+}
+
+static uint32_t address_register(ZydisRegister reg) {
+  if (reg >= ZYDIS_REGISTER_EAX && reg <= ZYDIS_REGISTER_EDI)
+    return (uint32_t)(reg - ZYDIS_REGISTER_EAX);
+  if (reg >= ZYDIS_REGISTER_AX && reg <= ZYDIS_REGISTER_DI)
+    return (uint32_t)(reg - ZYDIS_REGISTER_AX);
+  return REGISTER_NONE;
+}
+
+static void memory_operand(struct operand *op, const ZydisDecodedOperandMem *mem, struct insn *insn) {
+  op->kind = OPERAND_MEMORY;
+  op->reg = address_register(mem->base);
+  op->index = address_register(mem->index);
+  for (unsigned factor = mem->scale; factor > 1; factor >>= 1)
+    op->scale++;
+  /* es, cs, ss and ds are flat; the lifter adds the base of fs and gs. */
+  if (mem->segment == ZYDIS_REGISTER_FS || mem->segment == ZYDIS_REGISTER_GS)
+    op->segment = 1 + (uint32_t)(mem->segment - ZYDIS_REGISTER_ES);
+  bool no_register = op->reg == REGISTER_NONE && op->index == REGISTER_NONE;
+  if (mem->disp.has_displacement && (mem->disp.value != 0 || no_register)) {
+    op->has_disp = 1;
+    insn->disp = (uint32_t)mem->disp.value;
+  } else if (no_register) {
+    op->has_disp = 1;
+  }
+}
+
+/* Immediates that select an operation, or that no host instruction can take from a hole, are part
+ * of the form. */
+static bool immediate_is_constant(const ZydisDecodedInstruction *zi) {
+  switch (zi->mnemonic) {
+  case ZYDIS_MNEMONIC_SHL:
+  case ZYDIS_MNEMONIC_SHR:
+  case ZYDIS_MNEMONIC_SAR:
+  case ZYDIS_MNEMONIC_ROL:
+  case ZYDIS_MNEMONIC_ROR:
+  case ZYDIS_MNEMONIC_RCL:
+  case ZYDIS_MNEMONIC_RCR:
+  case ZYDIS_MNEMONIC_SHLD:
+  case ZYDIS_MNEMONIC_SHRD:
+  case ZYDIS_MNEMONIC_BT:
+  case ZYDIS_MNEMONIC_BTS:
+  case ZYDIS_MNEMONIC_BTR:
+  case ZYDIS_MNEMONIC_BTC:
+  case ZYDIS_MNEMONIC_ENTER:
+  case ZYDIS_MNEMONIC_AAM:
+  case ZYDIS_MNEMONIC_AAD:
+  case ZYDIS_MNEMONIC_INT:
+    return true;
+  default:
+    break;
+  }
+  switch (zi->meta.isa_ext) {
+  case ZYDIS_ISA_EXT_BASE:
+  case ZYDIS_ISA_EXT_X87:
+    return false;
+  default:
+    return true; /* pshufd, cmpps, roundps … */
+  }
+}
+
+static void immediate_operand(struct operand *op, const ZydisDecodedOperand *zo, const ZydisDecodedInstruction *zi,
+                              struct insn *insn, unsigned *count) {
+  uint32_t value = (uint32_t)zo->imm.value.u;
+  if (zo->imm.is_relative) {
+    op->kind = OPERAND_RELATIVE;
+    insn->target = insn->eip + zi->length + value;
+    if (zi->operand_width == 16)
+      insn->target &= 0xFFFF;
+    return;
+  }
+  unsigned hole = *count < 2 ? (*count)++ : 1;
+  op->hole = hole & 1;
+  if (immediate_is_constant(zi)) {
+    op->kind = OPERAND_CONSTANT;
+    insn->form.constant |= (value & 0xFFFF) << 16 * hole;
+  } else {
+    op->kind = OPERAND_IMMEDIATE;
+    insn->imm[hole] = value;
+  }
+}
+
+static uint8_t flag_mask(uint32_t zydis_flags) {
+  return (uint8_t)((zydis_flags & ZYDIS_CPUFLAG_CF ? FLAGS_C : 0) | (zydis_flags & ZYDIS_CPUFLAG_PF ? FLAGS_P : 0) |
+                   (zydis_flags & ZYDIS_CPUFLAG_AF ? FLAGS_A : 0) | (zydis_flags & ZYDIS_CPUFLAG_ZF ? FLAGS_Z : 0) |
+                   (zydis_flags & ZYDIS_CPUFLAG_SF ? FLAGS_S : 0) | (zydis_flags & ZYDIS_CPUFLAG_OF ? FLAGS_O : 0));
+}
+
+/* Does the instruction leave flags alone under conditions that only run time knows? */
+static bool flags_are_conditional(const struct insn *insn) {
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_SHL:
+  case ZYDIS_MNEMONIC_SHR:
+  case ZYDIS_MNEMONIC_SAR:
+  case ZYDIS_MNEMONIC_ROL:
+  case ZYDIS_MNEMONIC_ROR:
+  case ZYDIS_MNEMONIC_RCL:
+  case ZYDIS_MNEMONIC_RCR:
+    return insn->form.op[1].kind == OPERAND_GPR ||
+           (insn->form.op[1].kind == OPERAND_CONSTANT && (insn->form.constant & 31) == 0);
+  case ZYDIS_MNEMONIC_SHLD:
+  case ZYDIS_MNEMONIC_SHRD:
+    return insn->form.op[2].kind == OPERAND_GPR ||
+           (insn->form.op[2].kind == OPERAND_CONSTANT && (insn->form.constant & 31) == 0);
+  default:
+    return (insn->form.attributes & INSN_STRING) && (insn->form.attributes & (INSN_REP | INSN_REPNE));
+  }
+}
+
+static void flags_of(struct insn *insn, const ZydisDecodedInstruction *zi) {
+  const ZydisAccessedFlags *flags = zi->cpu_flags;
+  if (!flags)
+    return;
+  insn->flags_read = flag_mask(flags->tested);
+  insn->flags_changed = flag_mask(flags->modified | flags->set_0 | flags->set_1 | flags->undefined);
+  insn->flags_written = flags_are_conditional(insn) ? 0 : insn->flags_changed;
+}
+
+static uint8_t condition_of(ZydisMnemonic mnemonic) {
+  /* In the order of the condition field. */
+  static const ZydisMnemonic jcc[16] = {
+      ZYDIS_MNEMONIC_JO, ZYDIS_MNEMONIC_JNO, ZYDIS_MNEMONIC_JB, ZYDIS_MNEMONIC_JNB, ZYDIS_MNEMONIC_JZ, ZYDIS_MNEMONIC_JNZ,
+      ZYDIS_MNEMONIC_JBE, ZYDIS_MNEMONIC_JNBE, ZYDIS_MNEMONIC_JS, ZYDIS_MNEMONIC_JNS, ZYDIS_MNEMONIC_JP, ZYDIS_MNEMONIC_JNP,
+      ZYDIS_MNEMONIC_JL, ZYDIS_MNEMONIC_JNL, ZYDIS_MNEMONIC_JLE, ZYDIS_MNEMONIC_JNLE};
+  static const ZydisMnemonic setcc[16] = {
+      ZYDIS_MNEMONIC_SETO, ZYDIS_MNEMONIC_SETNO, ZYDIS_MNEMONIC_SETB, ZYDIS_MNEMONIC_SETNB,
+      ZYDIS_MNEMONIC_SETZ, ZYDIS_MNEMONIC_SETNZ, ZYDIS_MNEMONIC_SETBE, ZYDIS_MNEMONIC_SETNBE,
+      ZYDIS_MNEMONIC_SETS, ZYDIS_MNEMONIC_SETNS, ZYDIS_MNEMONIC_SETP, ZYDIS_MNEMONIC_SETNP,
+      ZYDIS_MNEMONIC_SETL, ZYDIS_MNEMONIC_SETNL, ZYDIS_MNEMONIC_SETLE, ZYDIS_MNEMONIC_SETNLE};
+  static const ZydisMnemonic cmovcc[16] = {
+      ZYDIS_MNEMONIC_CMOVO, ZYDIS_MNEMONIC_CMOVNO, ZYDIS_MNEMONIC_CMOVB, ZYDIS_MNEMONIC_CMOVNB,
+      ZYDIS_MNEMONIC_CMOVZ, ZYDIS_MNEMONIC_CMOVNZ, ZYDIS_MNEMONIC_CMOVBE, ZYDIS_MNEMONIC_CMOVNBE,
+      ZYDIS_MNEMONIC_CMOVS, ZYDIS_MNEMONIC_CMOVNS, ZYDIS_MNEMONIC_CMOVP, ZYDIS_MNEMONIC_CMOVNP,
+      ZYDIS_MNEMONIC_CMOVL, ZYDIS_MNEMONIC_CMOVNL, ZYDIS_MNEMONIC_CMOVLE, ZYDIS_MNEMONIC_CMOVNLE};
+  for (uint8_t i = 0; i < 16; i++)
+    if (mnemonic == jcc[i] || mnemonic == setcc[i] || mnemonic == cmovcc[i])
+      return i;
+  return CONDITION_NONE;
+}
+
+static uint8_t flow_of(const ZydisDecodedInstruction *zi, const struct insn *insn) {
+  bool relative = insn->form.op[0].kind == OPERAND_RELATIVE;
+  bool near = zi->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR || zi->meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT;
+  switch (zi->meta.category) {
+  case ZYDIS_CATEGORY_COND_BR:
+    return FLOW_CONDITIONAL;
+  case ZYDIS_CATEGORY_UNCOND_BR:
+    return relative ? FLOW_JUMP : near ? FLOW_JUMP_INDIRECT : FLOW_TRAP;
+  case ZYDIS_CATEGORY_CALL:
+    return relative ? FLOW_CALL : near ? FLOW_CALL_INDIRECT : FLOW_TRAP;
+  case ZYDIS_CATEGORY_RET:
+    return zi->mnemonic == ZYDIS_MNEMONIC_RET && near ? FLOW_RETURN : FLOW_TRAP;
+  default:
+    break;
+  }
+  switch (zi->mnemonic) {
+  case ZYDIS_MNEMONIC_UD0:
+  case ZYDIS_MNEMONIC_UD1:
+  case ZYDIS_MNEMONIC_UD2:
+  case ZYDIS_MNEMONIC_HLT:
+    return FLOW_TRAP;
+  default:
+    return FLOW_NEXT;
+  }
+}
+
+static bool is_string(const ZydisDecodedInstruction *zi) {
+  return zi->meta.category == ZYDIS_CATEGORY_STRINGOP || zi->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+}
+
+static uint8_t attributes_of(const ZydisDecodedInstruction *zi) {
+  uint8_t attributes = 0;
+  if (zi->attributes & ZYDIS_ATTRIB_HAS_LOCK)
+    attributes |= INSN_LOCK;
+  if (is_string(zi)) {
+    attributes |= INSN_STRING;
+    if (zi->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE))
+      attributes |= INSN_REP;
+    if (zi->attributes & ZYDIS_ATTRIB_HAS_REPNE)
+      attributes |= INSN_REPNE;
+  }
+  if (zi->attributes & ZYDIS_ATTRIB_HAS_VEX)
+    attributes |= INSN_VEX;
+  return attributes;
+}
+
+static void make_invalid(struct insn *insn, guest_addr eip, size_t length) {
+  memset(insn, 0, sizeof *insn);
+  insn->eip = eip;
+  insn->length = (uint8_t)length;
+  insn->form.mnemonic = ZYDIS_MNEMONIC_UD2;
+  insn->form.operand_width = 4;
+  insn->flow = FLOW_TRAP;
+  insn->condition = CONDITION_NONE;
+  insn->can_fault = true;
+}
+
+static ZydisDecoder decoder;
+
+__attribute__((constructor)) static void decoder_init(void) {
+  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+}
+
+enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip) {
+  ZydisDecodedInstruction zi;
+  ZydisDecodedOperand zo[ZYDIS_MAX_OPERAND_COUNT];
+  ZydisDecoderContext context;
+  ZyanStatus status = ZydisDecoderDecodeInstruction(&decoder, &context, bytes, size, &zi);
+  if (status == ZYDIS_STATUS_NO_MORE_DATA && size < ZYDIS_MAX_INSTRUCTION_LENGTH)
+    return INSN_TRUNCATED;
+  if (!ZYAN_SUCCESS(status) || zi.operand_count_visible > 4 ||
+      !ZYAN_SUCCESS(ZydisDecoderDecodeOperands(&decoder, &context, &zi, zo, zi.operand_count_visible))) {
+    make_invalid(insn, eip, 1);
+    return INSN_INVALID;
+  }
+
+  memset(insn, 0, sizeof *insn);
+  insn->eip = eip;
+  insn->length = zi.length;
+  insn->form.mnemonic = (uint16_t)zi.mnemonic;
+  insn->form.attributes = attributes_of(&zi);
+  insn->form.operand_width = (uint8_t)(zi.operand_width / 8);
+  bool memory = false;
+  unsigned immediates = 0;
+  for (unsigned i = 0; i < zi.operand_count_visible; i++) {
+    struct operand *op = &insn->form.op[i];
+    op->size = zo[i].size / 8;
+    op->read = (zo[i].actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0;
+    op->written = (zo[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+    switch (zo[i].type) {
+    case ZYDIS_OPERAND_TYPE_REGISTER:
+      register_operand(op, zo[i].reg.value);
+      break;
+    case ZYDIS_OPERAND_TYPE_MEMORY:
+      memory_operand(op, &zo[i].mem, insn);
+      memory |= zo[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN;
+      break;
+    case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+      immediate_operand(op, &zo[i], &zi, insn, &immediates);
+      break;
+    case ZYDIS_OPERAND_TYPE_POINTER:
+      op->kind = OPERAND_FAR;
+      insn->imm[0] = zo[i].ptr.offset;
+      insn->imm[1] = zo[i].ptr.segment;
+      break;
+    default:
+      op->kind = OPERAND_OTHER;
+    }
+  }
+  if (zi.address_width == 16 && (memory || insn->form.attributes & INSN_STRING || zi.mnemonic == ZYDIS_MNEMONIC_LEA ||
+                                 zi.meta.category == ZYDIS_CATEGORY_COND_BR))
+    insn->form.attributes |= INSN_ADDRESS16;
+  insn->condition = condition_of(zi.mnemonic);
+  insn->flow = flow_of(&zi, insn);
+  flags_of(insn, &zi);
+  insn->can_fault = insn->flow != FLOW_JUMP && insn->flow != FLOW_CONDITIONAL &&
+                    (memory || zi.stack_width == 0 || zi.meta.category == ZYDIS_CATEGORY_PUSH ||
+                     zi.meta.category == ZYDIS_CATEGORY_POP || insn->flow != FLOW_NEXT ||
+                     zi.mnemonic == ZYDIS_MNEMONIC_DIV || zi.mnemonic == ZYDIS_MNEMONIC_IDIV ||
+                     zi.mnemonic == ZYDIS_MNEMONIC_AAM || zi.meta.isa_ext != ZYDIS_ISA_EXT_BASE ||
+                     (insn->form.attributes & INSN_STRING));
+  return INSN_OK;
+}
+
+const char *insn_name(const struct insn_form *form) {
+  const char *name = ZydisMnemonicGetString((ZydisMnemonic)form->mnemonic);
+  return name ? name : "?";
+}

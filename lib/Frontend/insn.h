@@ -1,0 +1,128 @@
+/* One decoded guest instruction, in the form that the rest of the front end works on.
+ *
+ * Zydis decodes; this keeps what translation needs, small and comparable. What makes two
+ * instructions need different host code (mnemonic, registers, addressing form, sizes) is in
+ * struct insn_form, which has no padding and is compared and hashed as bytes. What a hole of a
+ * stencil can hold (displacement, immediate, targets) is beside it.
+ *
+ * Only visible operands are listed, in the manual's order; implicit ones (mul's eax, a string
+ * instruction's esi) are the lifter's business. Source: Intel SDM vol. 2. */
+#ifndef UEMU_FRONTEND_INSN_H
+#define UEMU_FRONTEND_INSN_H
+
+#include "Runtime/cpu_state.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The six arithmetic flags, as a mask; DF is kept apart. */
+enum flag { FLAG_C, FLAG_P, FLAG_A, FLAG_Z, FLAG_S, FLAG_O, FLAG_COUNT };
+enum {
+  FLAGS_NONE = 0,
+  FLAGS_C = 1 << FLAG_C,
+  FLAGS_P = 1 << FLAG_P,
+  FLAGS_A = 1 << FLAG_A,
+  FLAGS_Z = 1 << FLAG_Z,
+  FLAGS_S = 1 << FLAG_S,
+  FLAGS_O = 1 << FLAG_O,
+  FLAGS_ALL = 63,
+};
+
+enum operand_kind {
+  OPERAND_NONE,
+  OPERAND_GPR,       /* reg: encoding number; with size 1, 4-7 are ah ch dh bh */
+  OPERAND_MEMORY,    /* see the fields below */
+  OPERAND_IMMEDIATE, /* a hole: insn.imm[operand.hole] */
+  OPERAND_CONSTANT,  /* an immediate that is part of the form: byte `hole` of form.constant */
+  OPERAND_XMM,       /* reg 0-7 */
+  OPERAND_YMM,       /* reg 0-7 */
+  OPERAND_MMX,       /* reg 0-7 */
+  OPERAND_X87,       /* reg 0-7: st(i) */
+  OPERAND_SEGMENT,   /* reg: enum segment */
+  OPERAND_RELATIVE,  /* a branch target: insn.target */
+  OPERAND_FAR,       /* ptr16:32: imm[0] = offset, imm[1] = selector */
+  OPERAND_OTHER,     /* control, debug registers …: what user code may not touch */
+};
+
+enum { REGISTER_NONE = 8 };
+
+struct operand {
+  uint32_t kind : 4;
+  uint32_t size : 10;    /* bytes; 0 for lea's and the like */
+  uint32_t reg : 4;      /* register, or a memory operand's base; REGISTER_NONE */
+  uint32_t index : 4;    /* memory: index register, REGISTER_NONE */
+  uint32_t scale : 2;    /* memory: log2 of the factor */
+  uint32_t segment : 3;  /* memory: 0 flat; else 1 + enum segment (fs, gs) */
+  uint32_t has_disp : 1; /* memory: a displacement hole (insn.disp) */
+  uint32_t hole : 1;     /* immediates: which of two */
+  uint32_t read : 1;
+  uint32_t written : 1;
+  uint32_t unused : 1;
+};
+_Static_assert(sizeof(struct operand) == 4, "forms are compared as bytes");
+
+enum insn_attribute {
+  INSN_LOCK = 1 << 0,
+  INSN_REP = 1 << 1, /* rep, repe */
+  INSN_REPNE = 1 << 2,
+  INSN_STRING = 1 << 3,    /* a string instruction (movsd and cmpsd are SSE's without it) */
+  INSN_ADDRESS16 = 1 << 4, /* 16-bit addresses, and cx, si, di for ecx, esi, edi */
+  INSN_VEX = 1 << 5,
+};
+
+struct insn_form {
+  uint16_t mnemonic; /* ZydisMnemonic; 0: no instruction */
+  uint8_t attributes;
+  uint8_t operand_width; /* effective operand size in bytes: 1, 2, 4 */
+  uint32_t constant;     /* immediates that are part of the form: low half first, high half second */
+  struct operand op[4];  /* those not there are OPERAND_NONE */
+};
+_Static_assert(sizeof(struct insn_form) == 24, "forms are compared as bytes");
+
+/* How control leaves an instruction. */
+enum insn_flow {
+  FLOW_NEXT,          /* to the next instruction */
+  FLOW_CONDITIONAL,   /* to target or the next (jcc, loop, jecxz) */
+  FLOW_JUMP,          /* to target */
+  FLOW_JUMP_INDIRECT, /* anywhere */
+  FLOW_CALL,          /* to target, and back to the next */
+  FLOW_CALL_INDIRECT, /* anywhere, and back to the next */
+  FLOW_RETURN,        /* ret, ret n */
+  FLOW_TRAP,          /* never to the next by itself: ud2, hlt, far transfers, undecodable bytes */
+};
+
+enum { CONDITION_NONE = 0xFF };
+
+struct insn {
+  struct insn_form form;
+  guest_addr eip;
+  uint32_t disp;   /* of the memory operand */
+  uint32_t imm[2]; /* sign-extended to 32 bits */
+  guest_addr target;
+  uint8_t length;        /* bytes */
+  uint8_t flow;          /* enum insn_flow */
+  uint8_t condition;     /* 0-15 for jcc, setcc, cmovcc: the opcode's low nibble (SDM app. B); CONDITION_NONE */
+  uint8_t flags_read;    /* FLAGS_* */
+  uint8_t flags_written; /* certainly written (undefined ones included) */
+  uint8_t flags_changed; /* written or perhaps written (shift by cl, rep scas) */
+  uint8_t can_fault;     /* touches memory, divides, or traps */
+  uint8_t unused;
+};
+
+static inline guest_addr insn_next(const struct insn *insn) { return insn->eip + insn->length; }
+
+/* What decode met. */
+enum insn_status {
+  INSN_OK,
+  INSN_TRUNCATED, /* the bytes given end inside the instruction */
+  INSN_INVALID,   /* #UD: filled as the instruction ud2, of the length that could be read (at least 1) */
+};
+
+/* Decodes the instruction at bytes[0..size) that lies at eip. Thread-safe. */
+enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip);
+
+/* The form's Intel mnemonic, lower case. */
+const char *insn_name(const struct insn_form *form);
+
+#endif

@@ -1,0 +1,231 @@
+/* Operands: one interface over registers, memory, constants and holes. */
+#include "Frontend/lift.h"
+#include "Frontend/lift_internal.h"
+
+#include <stdio.h>
+
+LLVMTypeRef lifter_int(struct lifter *l, unsigned bytes) { return LLVMIntTypeInContext(l->context, 8 * bytes); }
+
+LLVMValueRef lifter_const(struct lifter *l, unsigned bytes, uint64_t value) {
+  return LLVMConstInt(lifter_int(l, bytes), value, false);
+}
+
+/* --- Holes ------------------------------------------------------------------------------------
+ * A hole is the address of an absolute symbol whose range says how wide it is; LLVM then puts it
+ * into immediates and displacements. One symbol a hole and width. */
+
+static LLVMValueRef hole(struct lifter *l, const char *stem, unsigned bytes) {
+  char name[32];
+  snprintf(name, sizeof name, "%s_%u", stem, 8 * bytes);
+  LLVMValueRef symbol = LLVMGetNamedGlobal(l->module, name);
+  if (!symbol) {
+    symbol = LLVMAddGlobal(l->module, l->i8, name);
+    LLVMSetVisibility(symbol, LLVMHiddenVisibility);
+    LLVMSetLinkage(symbol, LLVMExternalLinkage);
+    uint64_t limit = bytes == 4 ? 0xFFFFFFFFu : 1ull << 8 * bytes;
+    LLVMMetadataRef range[2] = {LLVMValueAsMetadata(LLVMConstInt(l->i32, 0, false)),
+                                LLVMValueAsMetadata(LLVMConstInt(l->i32, limit, false))};
+    unsigned kind = LLVMGetMDKindIDInContext(l->context, "absolute_symbol", 15);
+    LLVMGlobalSetMetadata(symbol, kind, LLVMMDNodeInContext2(l->context, range, 2));
+  }
+  return LLVMBuildPtrToInt(l->builder, symbol, lifter_int(l, bytes), "");
+}
+
+LLVMValueRef insn_eip_value(struct lifter *l, const struct insn *insn) {
+  return l->setting == LIFT_BLOCK ? lifter_const(l, 4, insn->eip) : hole(l, "hole_eip", 4);
+}
+
+/* Only the last instruction of a pair asks for it. */
+LLVMValueRef insn_next_value(struct lifter *l, const struct insn *insn) {
+  return l->setting == LIFT_BLOCK ? lifter_const(l, 4, insn_next(insn)) : hole(l, "hole_next", 4);
+}
+
+static LLVMValueRef immediate(struct lifter *l, const struct insn *insn, unsigned which, unsigned bytes) {
+  if (l->setting == LIFT_BLOCK)
+    return lifter_const(l, bytes, insn->imm[which]);
+  static const char *const stems[2][2] = {{"hole_imm0", "hole_imm1"}, {"hole_imm2", "hole_imm2"}};
+  return hole(l, stems[l->position ? 1 : 0][which], bytes);
+}
+
+/* --- General registers ----------------------------------------------------------------------- */
+
+LLVMValueRef gpr_read(struct lifter *l, unsigned reg, unsigned bytes) {
+  if (bytes == 1 && reg >= 4) {
+    LLVMValueRef high = LLVMBuildLShr(l->builder, l->gpr[reg - 4], lifter_const(l, 4, 8), "");
+    return LLVMBuildTrunc(l->builder, high, l->i8, "");
+  }
+  if (bytes == 4)
+    return l->gpr[reg];
+  return LLVMBuildTrunc(l->builder, l->gpr[reg], lifter_int(l, bytes), "");
+}
+
+void gpr_write(struct lifter *l, unsigned reg, unsigned bytes, LLVMValueRef value) {
+  if (bytes == 4) {
+    l->gpr[reg] = value;
+    l->gpr_dirty |= (uint8_t)(1 << reg);
+    return;
+  }
+  unsigned shift = bytes == 1 && reg >= 4 ? 8 : 0;
+  unsigned target = shift ? reg - 4 : reg;
+  uint32_t mask = (bytes == 1 ? 0xFFu : 0xFFFFu) << shift;
+  LLVMValueRef wide = LLVMBuildZExt(l->builder, value, l->i32, "");
+  if (shift)
+    wide = LLVMBuildShl(l->builder, wide, lifter_const(l, 4, shift), "");
+  LLVMValueRef kept = LLVMBuildAnd(l->builder, l->gpr[target], lifter_const(l, 4, ~mask), "");
+  l->gpr[target] = LLVMBuildOr(l->builder, kept, wide, "");
+  l->gpr_dirty |= (uint8_t)(1 << target);
+}
+
+LLVMValueRef xmm_read(struct lifter *l, unsigned reg, LLVMTypeRef type) {
+  return LLVMBuildBitCast(l->builder, l->xmm[reg], type, "");
+}
+
+void xmm_write(struct lifter *l, unsigned reg, LLVMValueRef value) {
+  l->xmm[reg] = LLVMBuildBitCast(l->builder, value, l->xmm_type, "");
+  l->xmm_dirty |= (uint8_t)(1 << reg);
+}
+
+/* --- The register file ------------------------------------------------------------------------ */
+
+static LLVMValueRef state_pointer(struct lifter *l, size_t offset) {
+  enum { GS_SPACE = 256 };
+  return LLVMConstIntToPtr(lifter_const(l, 4, offset), LLVMPointerTypeInContext(l->context, GS_SPACE));
+}
+
+LLVMValueRef state_load(struct lifter *l, size_t offset, LLVMTypeRef type) {
+  LLVMValueRef load = LLVMBuildLoad2(l->builder, type, state_pointer(l, offset), "");
+  LLVMSetVolatile(load, true);
+  LLVMSetAlignment(load, 1);
+  return load;
+}
+
+void state_store(struct lifter *l, size_t offset, LLVMValueRef value) {
+  LLVMValueRef store = LLVMBuildStore(l->builder, value, state_pointer(l, offset));
+  LLVMSetVolatile(store, true);
+  LLVMSetAlignment(store, 1);
+}
+
+/* --- Guest memory ------------------------------------------------------------------------------ */
+
+LLVMValueRef guest_pointer(struct lifter *l, LLVMValueRef address) {
+  return LLVMBuildIntToPtr(l->builder, address, l->pointer, "");
+}
+
+LLVMValueRef memory_load(struct lifter *l, LLVMTypeRef type, LLVMValueRef address) {
+  LLVMValueRef load = LLVMBuildLoad2(l->builder, type, guest_pointer(l, address), "");
+  LLVMSetVolatile(load, true);
+  LLVMSetAlignment(load, 1);
+  return load;
+}
+
+void memory_store(struct lifter *l, LLVMValueRef address, LLVMValueRef value) {
+  LLVMValueRef store = LLVMBuildStore(l->builder, value, guest_pointer(l, address));
+  LLVMSetVolatile(store, true);
+  LLVMSetAlignment(store, 1);
+}
+
+LLVMValueRef value_after_accesses(struct lifter *l, LLVMValueRef value) {
+  LLVMTypeRef type = LLVMTypeOf(value);
+  LLVMTypeRef function = LLVMFunctionType(type, &type, 1, false);
+  LLVMValueRef barrier = LLVMGetInlineAsm(function, "", 0, "=r,0", 4, true, false, LLVMInlineAsmDialectATT, false);
+  return LLVMBuildCall2(l->builder, function, barrier, &value, 1, "");
+}
+
+LLVMValueRef operand_offset(struct lifter *l, const struct insn *insn, unsigned i) {
+  const struct operand *op = &insn->form.op[i];
+  LLVMValueRef sum = NULL;
+  if (op->index != REGISTER_NONE) {
+    sum = l->gpr[op->index];
+    if (op->scale)
+      sum = LLVMBuildShl(l->builder, sum, lifter_const(l, 4, op->scale), "");
+  }
+  if (op->reg != REGISTER_NONE)
+    sum = sum ? LLVMBuildAdd(l->builder, sum, l->gpr[op->reg], "") : l->gpr[op->reg];
+  if (op->has_disp) {
+    LLVMValueRef disp =
+        l->setting == LIFT_BLOCK ? lifter_const(l, 4, insn->disp) : hole(l, "hole_disp0", 4);
+    sum = sum ? LLVMBuildAdd(l->builder, sum, disp, "") : disp;
+  }
+  if (insn->form.attributes & INSN_ADDRESS16)
+    sum = LLVMBuildAnd(l->builder, sum, lifter_const(l, 4, 0xFFFF), "");
+  return sum;
+}
+
+LLVMValueRef operand_address(struct lifter *l, const struct insn *insn, unsigned i) {
+  LLVMValueRef offset = operand_offset(l, insn, i);
+  unsigned segment = insn->form.op[i].segment;
+  if (!segment)
+    return offset;
+  size_t field = offsetof(struct cpu_state, segment_base) + 4 * (segment - 1);
+  return LLVMBuildAdd(l->builder, offset, state_load(l, field, l->i32), "");
+}
+
+/* --- Operands ----------------------------------------------------------------------------------- */
+
+/* The size an immediate is wanted in: that of the operand it goes with. */
+static unsigned immediate_size(const struct insn *insn, unsigned i) {
+  if (i > 0 && insn->form.op[0].kind != OPERAND_IMMEDIATE && insn->form.op[0].size)
+    return insn->form.op[0].size;
+  return insn->form.operand_width;
+}
+
+LLVMValueRef operand_read(struct lifter *l, const struct insn *insn, unsigned i) {
+  const struct operand *op = &insn->form.op[i];
+  switch (op->kind) {
+  case OPERAND_GPR:
+    return gpr_read(l, op->reg, op->size);
+  case OPERAND_MEMORY:
+    return memory_load(l, lifter_int(l, op->size), operand_address(l, insn, i));
+  case OPERAND_IMMEDIATE:
+    return immediate(l, insn, op->hole, immediate_size(insn, i));
+  case OPERAND_CONSTANT:
+    return lifter_const(l, immediate_size(insn, i), operand_constant(insn, i));
+  case OPERAND_XMM:
+    return xmm_read(l, op->reg, LLVMIntTypeInContext(l->context, 128));
+  default:
+    lift_fail(l, "operand kind is not implemented");
+    return LLVMGetUndef(l->i32);
+  }
+}
+
+LLVMValueRef operand_read_as(struct lifter *l, const struct insn *insn, unsigned i, unsigned bytes) {
+  LLVMValueRef value = operand_read(l, insn, i);
+  unsigned have = LLVMGetIntTypeWidth(LLVMTypeOf(value)) / 8;
+  if (have == bytes)
+    return value;
+  LLVMTypeRef type = lifter_int(l, bytes);
+  return have > bytes ? LLVMBuildTrunc(l->builder, value, type, "") : LLVMBuildZExt(l->builder, value, type, "");
+}
+
+void operand_write(struct lifter *l, const struct insn *insn, unsigned i, LLVMValueRef value) {
+  const struct operand *op = &insn->form.op[i];
+  switch (op->kind) {
+  case OPERAND_GPR:
+    gpr_write(l, op->reg, op->size, value);
+    break;
+  case OPERAND_MEMORY:
+    memory_store(l, operand_address(l, insn, i), value);
+    break;
+  case OPERAND_XMM:
+    xmm_write(l, op->reg, value);
+    break;
+  default:
+    lift_fail(l, "operand kind is not implemented");
+  }
+}
+
+/* --- The stack ----------------------------------------------------------------------------------- */
+
+void stack_push(struct lifter *l, LLVMValueRef value) {
+  unsigned bytes = LLVMGetIntTypeWidth(LLVMTypeOf(value)) / 8;
+  LLVMValueRef minus = lifter_const(l, 4, (uint32_t)-(int)bytes);
+  memory_store(l, LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], minus, ""), value);
+  LLVMValueRef esp = value_after_accesses(l, l->gpr[GPR_ESP]);
+  gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, esp, minus, ""));
+}
+
+LLVMValueRef stack_pop(struct lifter *l, unsigned bytes) {
+  LLVMValueRef value = memory_load(l, lifter_int(l, bytes), l->gpr[GPR_ESP]);
+  gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], lifter_const(l, 4, bytes), ""));
+  return value;
+}

@@ -1,0 +1,99 @@
+#include "Frontend/shape.h"
+
+#include <Zydis/Zydis.h>
+#include <string.h>
+
+uint8_t shape_round_flags(uint8_t live, uint8_t changed) {
+  static const uint8_t sets[] = {0, FLAGS_Z, FLAGS_C, FLAGS_C | FLAGS_Z, FLAGS_S | FLAGS_Z | FLAGS_O};
+  live &= changed;
+  for (size_t i = 0; i < sizeof sets; i++)
+    if ((live & ~sets[i]) == 0)
+      return sets[i] & changed;
+  return changed;
+}
+
+void shape_of(struct shape *shape, const struct insn *insns, unsigned count, uint8_t live) {
+  memset(shape, 0, sizeof *shape);
+  shape->first = insns[0].form;
+  uint8_t changed = insns[0].flags_changed;
+  if (count == 2) {
+    shape->second = insns[1].form;
+    changed |= insns[1].flags_changed;
+  }
+  shape->flags_live = shape_round_flags(live, changed);
+}
+
+/* Setters whose flags LLVM folds into the reader. */
+static bool sets_flags_foldably(const struct insn *insn) {
+  if (insn->form.attributes & INSN_LOCK)
+    return false;
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_CMP:
+  case ZYDIS_MNEMONIC_TEST:
+  case ZYDIS_MNEMONIC_ADD:
+  case ZYDIS_MNEMONIC_SUB:
+  case ZYDIS_MNEMONIC_AND:
+  case ZYDIS_MNEMONIC_OR:
+  case ZYDIS_MNEMONIC_XOR:
+  case ZYDIS_MNEMONIC_INC:
+  case ZYDIS_MNEMONIC_DEC:
+  case ZYDIS_MNEMONIC_NEG:
+  case ZYDIS_MNEMONIC_BT:
+  case ZYDIS_MNEMONIC_SHR:
+  case ZYDIS_MNEMONIC_SHL:
+  case ZYDIS_MNEMONIC_SAR:
+  case ZYDIS_MNEMONIC_COMISD:
+  case ZYDIS_MNEMONIC_COMISS:
+  case ZYDIS_MNEMONIC_UCOMISD:
+  case ZYDIS_MNEMONIC_UCOMISS:
+  case ZYDIS_MNEMONIC_FUCOMI:
+  case ZYDIS_MNEMONIC_FUCOMIP:
+  case ZYDIS_MNEMONIC_FCOMI:
+  case ZYDIS_MNEMONIC_FCOMIP:
+    return true;
+  default:
+    return false;
+  }
+}
+
+static bool reads_flags_foldably(const struct insn *insn) {
+  if (insn->condition != CONDITION_NONE)
+    return true;
+  return insn->form.mnemonic == ZYDIS_MNEMONIC_ADC || insn->form.mnemonic == ZYDIS_MNEMONIC_SBB;
+}
+
+static bool touches_memory(const struct insn_form *form) {
+  for (unsigned i = 0; i < 4; i++)
+    if (form->op[i].kind == OPERAND_MEMORY)
+      return true;
+  return false;
+}
+
+/* A fused pair has one displacement and one immediate hole of each kind, and a fault in it must
+ * be the first instruction's: the second may not touch memory. */
+bool shape_can_fuse(const struct insn *first, const struct insn *second) {
+  if (!sets_flags_foldably(first) || !reads_flags_foldably(second))
+    return false;
+  if (second->flags_read & ~first->flags_written)
+    return false;
+  if (touches_memory(&second->form))
+    return false;
+  if (second->condition == CONDITION_NONE) {
+    /* adc, sbb: worth it after a register-only setter, and without a second immediate */
+    if (touches_memory(&first->form) || second->form.op[1].kind != OPERAND_GPR)
+      return false;
+  }
+  return true;
+}
+
+uint64_t shape_hash(const struct shape *shape) {
+  uint64_t words[sizeof *shape / 8];
+  memcpy(words, shape, sizeof words);
+  uint64_t hash = 0x9E3779B97F4A7C15u;
+  for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+    hash ^= words[i];
+    hash *= 0xD6E8FEB86659FD93u;
+    hash ^= hash >> 32;
+  }
+  return hash;
+}

@@ -39,6 +39,15 @@ int log_open(const char *file) {
 
 int log_descriptor(void) { return log_fd; }
 
+int log_move(void) {
+  int moved = move_high(log_fd);
+  if (moved < 0)
+    return moved;
+  HOST_CALL(SYS_close, log_fd);
+  log_fd = moved;
+  return 0;
+}
+
 void log_line(uint32_t item, const char *format, ...) {
   if (!(log_items & item))
     return;

@@ -12,4 +12,7 @@ int log_open(const char *file);
 /* The log's descriptor, kept away from the guest's; -1 without one. */
 int log_descriptor(void);
 
+/* Moves the log to another descriptor: the guest wants this one. 0 or a negative errno. */
+int log_move(void);
+
 #endif

@@ -167,6 +167,19 @@ int guest_path_nofollow(struct thread *thread, guest_addr path, char *buffer) {
   return copy_path(thread, path, false, buffer);
 }
 
+int guest_path_at(struct thread *thread, guest_addr path, uint32_t flags, char *buffer) {
+  if ((flags & AT_EMPTY_PATH) && path == 0) {
+    buffer[0] = '\0';
+    return 0;
+  }
+  int error = copy_path(thread, path, !(flags & AT_SYMLINK_NOFOLLOW), buffer);
+  if (error == -ENOENT && (flags & AT_EMPTY_PATH)) {
+    buffer[0] = '\0';
+    error = 0;
+  }
+  return error;
+}
+
 void path_strip_sysroot(const struct process *process, char *path) {
   if (!process->sysroot || !is_below(path, process->sysroot))
     return;

@@ -4,6 +4,10 @@
 
 #include "Linux/process.h"
 
+/* The path argument of the *at calls with flags: follows a last link unless AT_SYMLINK_NOFOLLOW is among
+ * them; with AT_EMPTY_PATH an empty (or no) path is fine and means the directory descriptor itself. */
+int guest_path_at(struct thread *thread, guest_addr path, uint32_t flags, char *buffer);
+
 /* guest_path() for calls that do not follow a last symbolic link (lstat, unlink, rename, O_NOFOLLOW …). */
 int guest_path_nofollow(struct thread *thread, guest_addr path, char *buffer);
 

@@ -15,6 +15,12 @@
 #if __has_include("Linux/stat.def")
 #include "Linux/stat.def"
 #endif
+#if __has_include("Linux/attributes.def")
+#include "Linux/attributes.def"
+#endif
+#if __has_include("Linux/event.def")
+#include "Linux/event.def"
+#endif
 #if __has_include("Linux/poll.def")
 #include "Linux/poll.def"
 #endif

@@ -1,0 +1,195 @@
+/* Flags are one atomic byte a descriptor, as reads and writes look at them. Cookies are rare (only
+ * offsets that do not fit get one) and stand in a list under a lock.
+ *
+ * An offset below COOKIE_BASE is its own cookie. Any other gets COOKIE_BASE plus its place in a
+ * vector of the offsets in the order in which the directory was read; reading on from a place where
+ * one has been before finds the same offsets again and adds nothing. */
+#include "Linux/descriptor_table.h"
+#include "Linux/host_syscall.h"
+#include "Linux/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { FLAGS_LIMIT = 1 << 16 /* descriptors above have no records */ };
+#define COOKIE_BASE 0x40000000u
+
+struct cookies {
+  struct cookies *next;
+  int *fds; /* the descriptors that share this open directory */
+  int fd_count;
+  uint64_t *offsets;
+  uint32_t count, capacity;
+};
+
+static _Atomic uint8_t flags[FLAGS_LIMIT];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static struct cookies *all_cookies;
+
+static void take_lock(void) { pthread_mutex_lock(&lock); }
+static void drop_lock(void) { pthread_mutex_unlock(&lock); }
+static void hold_lock_over_fork(void) { pthread_atfork(take_lock, drop_lock, drop_lock); }
+
+uint8_t descriptor_flags(int fd) {
+  return fd >= 0 && fd < FLAGS_LIMIT ? atomic_load_explicit(&flags[fd], memory_order_relaxed) : 0;
+}
+
+static void set_flags(int fd, uint8_t value) {
+  if (fd >= 0 && fd < FLAGS_LIMIT)
+    atomic_store_explicit(&flags[fd], value, memory_order_relaxed);
+}
+
+static struct cookies *find_cookies(int fd, struct cookies ***link) {
+  for (struct cookies **at = &all_cookies; *at; at = &(*at)->next)
+    for (int i = 0; i < (*at)->fd_count; i++)
+      if ((*at)->fds[i] == fd) {
+        if (link)
+          *link = at;
+        return *at;
+      }
+  return NULL;
+}
+
+static bool share_cookies(struct cookies *cookies, int fd) {
+  int *fds = realloc(cookies->fds, (size_t)(cookies->fd_count + 1) * sizeof *fds);
+  if (!fds)
+    return false;
+  cookies->fds = fds;
+  fds[cookies->fd_count++] = fd;
+  return true;
+}
+
+static struct cookies *new_cookies(int fd) {
+  pthread_once(&fork_once, hold_lock_over_fork);
+  struct cookies *cookies = fd < FLAGS_LIMIT ? calloc(1, sizeof *cookies) : NULL;
+  if (!cookies || !share_cookies(cookies, fd)) {
+    free(cookies);
+    return NULL;
+  }
+  cookies->next = all_cookies;
+  all_cookies = cookies;
+  set_flags(fd, descriptor_flags(fd) | DESCRIPTOR_COOKIES);
+  return cookies;
+}
+
+void descriptor_opened(int fd, uint8_t value) { set_flags(fd, value); }
+
+void descriptor_closing(int fd) {
+  const uint8_t had = descriptor_flags(fd);
+  if (!had)
+    return;
+  set_flags(fd, 0);
+  if (!(had & DESCRIPTOR_COOKIES))
+    return;
+  take_lock();
+  struct cookies **link, *cookies = find_cookies(fd, &link);
+  if (cookies) {
+    for (int i = 0; i < cookies->fd_count; i++)
+      if (cookies->fds[i] == fd)
+        cookies->fds[i--] = cookies->fds[--cookies->fd_count];
+    if (cookies->fd_count == 0) {
+      *link = cookies->next;
+      free(cookies->fds);
+      free(cookies->offsets);
+      free(cookies);
+    }
+  }
+  drop_lock();
+}
+
+void descriptor_duplicated(int from, int to) {
+  uint8_t value = descriptor_flags(from);
+  if (value & DESCRIPTOR_COOKIES) {
+    take_lock();
+    struct cookies *cookies = find_cookies(from, NULL);
+    if (!cookies || to >= FLAGS_LIMIT || !share_cookies(cookies, to))
+      value &= (uint8_t)~DESCRIPTOR_COOKIES;
+    drop_lock();
+  }
+  set_flags(to, value);
+}
+
+bool descriptor_is_reserved(const struct process *process, int fd) {
+  return fd >= 0 && (fd == process->self_fd || fd == log_descriptor());
+}
+
+int descriptor_vacate(struct process *process, int fd) {
+  if (fd >= 0 && fd == log_descriptor())
+    return log_move();
+  if (fd >= 0 && fd == process->self_fd) {
+    int moved = (int)HOST_CALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 64);
+    if (moved < 0)
+      return moved;
+    process->self_fd = moved;
+    HOST_CALL(SYS_close, fd);
+  }
+  return 0;
+}
+
+int64_t descriptor_cookie(int fd, uint32_t previous, uint64_t offset) {
+  if (offset < COOKIE_BASE)
+    return (int64_t)offset;
+  int64_t result = -ENOMEM;
+  take_lock();
+  struct cookies *cookies = find_cookies(fd, NULL);
+  if (!cookies)
+    cookies = new_cookies(fd);
+  if (!cookies)
+    goto out;
+  const uint32_t next = previous >= COOKIE_BASE ? previous - COOKIE_BASE + 1 : 0;
+  if (next < cookies->count && cookies->offsets[next] == offset) {
+    result = COOKIE_BASE + next;
+    goto out;
+  }
+  if (cookies->count == cookies->capacity) {
+    const uint32_t capacity = cookies->capacity ? cookies->capacity * 2 : 64;
+    uint64_t *offsets = capacity < COOKIE_BASE ? realloc(cookies->offsets, capacity * sizeof *offsets) : NULL;
+    if (!offsets)
+      goto out;
+    cookies->offsets = offsets;
+    cookies->capacity = capacity;
+  }
+  cookies->offsets[cookies->count] = offset;
+  result = COOKIE_BASE + cookies->count++;
+out:
+  drop_lock();
+  return result;
+}
+
+int64_t descriptor_offset(int fd, uint32_t cookie) {
+  if (cookie < COOKIE_BASE)
+    return cookie;
+  take_lock();
+  const struct cookies *cookies = find_cookies(fd, NULL);
+  const uint32_t place = cookie - COOKIE_BASE;
+  const int64_t offset = cookies && place < cookies->count ? (int64_t)cookies->offsets[place] : -EINVAL;
+  drop_lock();
+  return offset;
+}
+
+int64_t descriptor_cookie_of(int fd, uint64_t offset) {
+  if (offset < COOKIE_BASE)
+    return (int64_t)offset;
+  int64_t result = -ENOENT;
+  take_lock();
+  const struct cookies *cookies = find_cookies(fd, NULL);
+  for (uint32_t i = cookies ? cookies->count : 0; i-- > 0;)
+    if (cookies->offsets[i] == offset) {
+      result = COOKIE_BASE + i;
+      break;
+    }
+  drop_lock();
+  return result;
+}
+
+void descriptor_cookies_forget(int fd) {
+  take_lock();
+  struct cookies *cookies = find_cookies(fd, NULL);
+  if (cookies)
+    cookies->count = 0;
+  drop_lock();
+}

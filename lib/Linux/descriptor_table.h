@@ -1,0 +1,48 @@
+/* What the host's kernel does not know about the guest's descriptors.
+ *
+ * - A 32-bit process may open files without O_LARGEFILE: F_GETFL says so, and writes stop at 2 GiB
+ *   (open(2)). For a 64-bit process like ours every file is large.
+ * - Directory offsets of a 64-bit process are 64-bit hashes on some file systems; the guest gets
+ *   numbers that fit into 31 bits (directory.c).
+ *
+ * Both belong to the open file description: dup copies share them. A descriptor without a record is
+ * an ordinary large file: so are those that came through exec or a socket.
+ *
+ * Some descriptors are the emulator's own; the guest must neither close nor replace them.
+ *
+ * Threads: all functions may be called from any thread. */
+#ifndef UEMU_LINUX_DESCRIPTOR_TABLE_H
+#define UEMU_LINUX_DESCRIPTOR_TABLE_H
+
+#include "Linux/process.h"
+
+enum descriptor_flag {
+  DESCRIPTOR_SMALL = 1 << 0,   /* opened without O_LARGEFILE */
+  DESCRIPTOR_LIMITED = 1 << 1, /* … for writing a regular file: not past 2 GiB */
+  DESCRIPTOR_COOKIES = 1 << 2, /* has directory cookies */
+};
+
+uint8_t descriptor_flags(int fd);
+
+/* A new descriptor, with the flags given (no DESCRIPTOR_COOKIES). */
+void descriptor_opened(int fd, uint8_t flags);
+/* `fd` is about to be closed (or replaced). */
+void descriptor_closing(int fd);
+void descriptor_duplicated(int from, int to);
+
+/* Is it one of the emulator's own? */
+bool descriptor_is_reserved(const struct process *process, int fd);
+/* The guest wants this very number: moves our own away if it is one. 0 or a negative errno. */
+int descriptor_vacate(struct process *process, int fd);
+
+/* Directory cookies: numbers from 0 to INT32_MAX for host offsets. descriptor_cookie gives the cookie for
+ * `offset`, which follows the position that has the cookie `previous`; negative errno: no memory.
+ * descriptor_offset is the way back: -EINVAL for a number that was never given out. */
+int64_t descriptor_cookie(int fd, uint32_t previous, uint64_t offset);
+int64_t descriptor_offset(int fd, uint32_t cookie);
+/* The cookie that was given out last for `offset`; -ENOENT if none was. */
+int64_t descriptor_cookie_of(int fd, uint64_t offset);
+/* The directory was rewound: earlier cookies are void (seekdir(3p)). */
+void descriptor_cookies_forget(int fd);
+
+#endif

@@ -3,7 +3,7 @@
 #ifndef UEMU_LINUX_ABI_SOCKET_H
 #define UEMU_LINUX_ABI_SOCKET_H
 
-#include "Runtime/cpu_state.h"
+#include "Linux/abi.h"
 
 #include <stdint.h>
 

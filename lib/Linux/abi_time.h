@@ -6,7 +6,7 @@
 #ifndef UEMU_LINUX_ABI_TIME_H
 #define UEMU_LINUX_ABI_TIME_H
 
-#include "Runtime/cpu_state.h"
+#include "Linux/abi.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -33,6 +33,7 @@ enum guest_page {
   GUEST_PAGE_SHARED = 1 << 4, /* MAP_SHARED */
   GUEST_PAGE_FILE = 1 << 5,   /* a file is behind it */
   GUEST_PAGE_CODE = 1 << 6,   /* translations were made from it; write-protected if WRITE */
+  GUEST_PAGE_GROWS = 1 << 7,  /* MAP_GROWSDOWN: the host kernel extends the mapping downwards */
 };
 
 static inline void *guest_to_host(guest_addr address) { return (void *)(uintptr_t)address; }
@@ -41,8 +42,19 @@ static inline void *guest_to_host(guest_addr address) { return (void *)(uintptr_
  * the host already lies below 4 GiB) or the errno of mmap(2). Call once, first. */
 int guest_memory_init(void);
 
+/* Around fork(2), in this order with the runtime's other locks: prepare holds the module's lock, so that
+ * the child finds it and what it guards whole; done releases it, in parent and child. */
+void guest_memory_fork_prepare(void);
+void guest_memory_fork_done(void);
+
 /* READ_IMPLIES_EXEC of personality(2): mappings that ask for PROT_READ get PROT_EXEC too. */
 void guest_memory_set_read_implies_exec(bool on);
+
+/* RLIMIT_AS and RLIMIT_DATA of the guest (soft limits, bytes; RLIM_INFINITY for none). The host's own
+ * would count the emulator's memory too: guest_memory_init takes the inherited ones over as the guest's
+ * and raises the host's to the hard limit; setrlimit(2) of the guest ends here. */
+void guest_memory_set_limits(uint64_t address_space, uint64_t data);
+void guest_memory_limits(uint64_t *address_space, uint64_t *data);
 
 /* mmap2(2) with flags and protections of the i386 ABI (equal to x86-64's). offset is in bytes.
  * Without MAP_FIXED the address is chosen as an x86-64 kernel does for a 32-bit process: top
@@ -55,6 +67,12 @@ int64_t guest_memory_remap(guest_addr old_address, uint32_t old_length, uint32_t
 int guest_memory_advise(guest_addr address, uint32_t length, int advice);
 int guest_memory_sync(guest_addr address, uint32_t length, int flags);
 int guest_memory_in_core(guest_addr address, uint32_t length, uint8_t *vector);
+int guest_memory_remap_file(guest_addr address, uint32_t length, int prot, uint32_t page_offset, int flags);
+/* mlock2(2), munlock(2), mlockall(2), munlockall(2). */
+int guest_memory_lock(guest_addr address, uint32_t length, int flags);
+int guest_memory_unlock(guest_addr address, uint32_t length);
+int guest_memory_lock_all(int flags);
+int guest_memory_unlock_all(void);
 /* shmat(2), shmdt(2): address as the guest asked, or 0. */
 int64_t guest_memory_attach(int shmid, guest_addr address, int flags);
 int guest_memory_detach(guest_addr address);
@@ -65,7 +83,9 @@ void guest_memory_set_brk_start(guest_addr start);
 guest_addr guest_memory_brk(guest_addr wanted);
 
 /* Sets where the top-down search for free addresses begins: below the stack of stack_limit
- * bytes (RLIMIT_STACK) and its gap, as the kernel's mmap_base() does. */
+ * bytes (RLIMIT_STACK) and its gap, as the kernel's mmap_base() does. The loader calls it before it maps
+ * anything; it then maps the stack's first pages (as many as it fills, and 128 KiB more, as exec does)
+ * with MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED|MAP_GROWSDOWN, and the host kernel grows them. */
 void guest_memory_set_stack_limit(uint64_t stack_limit);
 
 /* The enum guest_page bits of the page that holds `address`. Lock-free. */
@@ -74,8 +94,8 @@ uint8_t guest_memory_page(guest_addr address);
 /* Does every page of [address, address+length) have all of `bits`? length 0: true. */
 bool guest_memory_has(guest_addr address, uint32_t length, uint8_t bits);
 
-/* Walks mappings upward for /proc/self/maps and dumps: finds the first run of pages with equal
- * bits at or above *start; false when there is none. */
+/* Walks mappings upward for /proc/self/maps and dumps: finds the first run of mapped pages with equal
+ * bits (GUEST_PAGE_CODE left out) at or above *start; false when there is none. */
 bool guest_memory_next_run(guest_addr *start, uint32_t *length, uint8_t *bits);
 
 /* --- Translated code ----------------------------------------------------------------------
@@ -83,8 +103,9 @@ bool guest_memory_next_run(guest_addr *start, uint32_t *length, uint8_t *bits);
  * with the lock held, for page-aligned ranges that had GUEST_PAGE_CODE. */
 void guest_memory_set_code_dropper(void (*drop)(guest_addr address, uint32_t length));
 
-/* The translator read instructions from [address, address+length): mark its pages CODE and
- * write-protect those that are writable. */
+/* The translator reads instructions from [address, address+length): mark its pages CODE and
+ * write-protect those that are writable. Call it before reading the bytes: a write by another thread
+ * in between would go unseen. */
 void guest_memory_code_translated(guest_addr address, uint32_t length);
 
 /* The host kernel, or C code, is about to write [address, address+length): drop the translations

@@ -1,5 +1,4 @@
 /* The guest's memory calls: arguments out of registers, the work in Runtime/guest_memory.h. */
-#include "Linux/memory.h"
 #include "Linux/syscall.h"
 #include "Linux/syscall_functions.h"
 
@@ -155,22 +154,4 @@ int32_t sys_pkey_free(struct thread *thread, const uint32_t arg[6]) {
   (void)thread;
   (void)arg;
   return -EINVAL;
-}
-
-/* --- System V shared memory ------------------------------------------------------------------ */
-
-int32_t memory_attach(int shmid, guest_addr address, int flags) {
-  return (int32_t)guest_memory_attach(shmid, address, flags);
-}
-
-int32_t memory_detach(guest_addr address) { return guest_memory_detach(address); }
-
-int32_t sys_shmat(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
-  return memory_attach((int)arg[0], arg[1], (int)arg[2]);
-}
-
-int32_t sys_shmdt(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
-  return memory_detach(arg[0]);
 }

@@ -66,7 +66,11 @@ extern const struct syscall_row syscall_table[SYSCALL_LIMIT];
  * -ERESTARTSYS with syscall_restartable(). */
 long host_syscall(struct thread *thread, long number, long a0, long a1, long a2, long a3, long a4, long a5);
 
+/* A call that did not enter the kernel starts again whatever the handler's flags: the signal came before it,
+ * and a call that would not have blocked must not fail with EINTR. */
 static inline int32_t syscall_restartable(long result) {
+  if (result == -ERESTARTSYS)
+    return -ERESTARTNOINTR;
   return result == -4 /* EINTR */ ? -ERESTARTSYS : (int32_t)result;
 }
 

@@ -231,6 +231,12 @@ __attribute__((constructor)) static void decoder_init(void) {
   ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
 }
 
+/* How many operands a form lists: the visible ones, and what maskmovq and maskmovdqu store to. */
+static unsigned operands_listed(const ZydisDecodedInstruction *zi) {
+  bool is_masked = zi->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || zi->mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU;
+  return is_masked ? zi->operand_count : zi->operand_count_visible;
+}
+
 enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip) {
   ZydisDecodedInstruction zi;
   ZydisDecodedOperand zo[ZYDIS_MAX_OPERAND_COUNT];
@@ -238,8 +244,9 @@ enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t siz
   ZyanStatus status = ZydisDecoderDecodeInstruction(&decoder, &context, bytes, size, &zi);
   if (status == ZYDIS_STATUS_NO_MORE_DATA && size < ZYDIS_MAX_INSTRUCTION_LENGTH)
     return INSN_TRUNCATED;
-  if (!ZYAN_SUCCESS(status) || zi.operand_count_visible > 4 ||
-      !ZYAN_SUCCESS(ZydisDecoderDecodeOperands(&decoder, &context, &zi, zo, zi.operand_count_visible))) {
+  unsigned listed = ZYAN_SUCCESS(status) ? operands_listed(&zi) : 0;
+  if (!ZYAN_SUCCESS(status) || listed > 4 ||
+      !ZYAN_SUCCESS(ZydisDecoderDecodeOperands(&decoder, &context, &zi, zo, (ZyanU8)listed))) {
     make_invalid(insn, eip, 1);
     return INSN_INVALID;
   }
@@ -252,7 +259,7 @@ enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t siz
   insn->form.operand_width = (uint8_t)(zi.operand_width / 8);
   bool memory = false;
   unsigned immediates = 0;
-  for (unsigned i = 0; i < zi.operand_count_visible; i++) {
+  for (unsigned i = 0; i < listed; i++) {
     struct operand *op = &insn->form.op[i];
     op->size = zo[i].size / 8;
     op->read = (zo[i].actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0;

@@ -6,7 +6,7 @@
  * stencil can hold (displacement, immediate, targets) is beside it.
  *
  * Only visible operands are listed, in the manual's order; implicit ones (mul's eax, a string
- * instruction's esi) are the lifter's business. Source: Intel SDM vol. 2. */
+ * instruction's esi) are the lifter's business. But what maskmovq and maskmovdqu store to is listed. Source: Intel SDM vol. 2. */
 #ifndef UEMU_FRONTEND_INSN_H
 #define UEMU_FRONTEND_INSN_H
 

@@ -12,17 +12,22 @@ const char lift_triple[] = "x86_64-unknown-nacl";
 static const char data_layout[] =
     "e-m:e-p:32:32-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-n8:16:32:64-S128";
 
-static lift_function *table[ZYDIS_MNEMONIC_MAX_VALUE + 1], *locked[ZYDIS_MNEMONIC_MAX_VALUE + 1];
+/* lock forms are true atomics, of a family of their own; movsd and cmpsd are two instructions each,
+ * a string's and SSE's. */
+static lift_function *table[ZYDIS_MNEMONIC_MAX_VALUE + 1], *locked[ZYDIS_MNEMONIC_MAX_VALUE + 1],
+    *strings[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 
 __attribute__((constructor)) static void table_init(void) {
   static const struct lift_rule *const families[] = {
-      lift_rules_move,   lift_rules_arith, lift_rules_shift,   lift_rules_bits,   lift_rules_muldiv, lift_rules_string,
+      lift_rules_move,   lift_rules_arith, lift_rules_shift,   lift_rules_bits,   lift_rules_muldiv,
       lift_rules_bcd,    lift_rules_control, lift_rules_system, lift_rules_x87,    lift_rules_simd};
   for (size_t f = 0; f < sizeof families / sizeof families[0]; f++)
     for (const struct lift_rule *rule = families[f]; rule->mnemonic; rule++)
       table[rule->mnemonic] = rule->lift;
   for (const struct lift_rule *rule = lift_rules_atomic; rule->mnemonic; rule++)
     locked[rule->mnemonic] = rule->lift;
+  for (const struct lift_rule *rule = lift_rules_string; rule->mnemonic; rule++)
+    strings[rule->mnemonic] = rule->lift;
 }
 
 static void start_module(struct lifter *l, const char *name) {
@@ -131,9 +136,12 @@ static void start_function(struct lifter *l, const char *name) {
 
 void lift_fail(struct lifter *l, const char *why) { l->failure = why; }
 
-/* lock forms have their own family: true atomics. */
 static lift_function *function_for(const struct insn *insn) {
-  return insn->form.attributes & INSN_LOCK ? locked[insn->form.mnemonic] : table[insn->form.mnemonic];
+  if (insn->form.attributes & INSN_LOCK)
+    return locked[insn->form.mnemonic];
+  if (insn->form.attributes & INSN_STRING)
+    return strings[insn->form.mnemonic];
+  return table[insn->form.mnemonic];
 }
 
 bool lift_is_implemented(const struct insn *insn) { return function_for(insn) != NULL; }

@@ -1,3 +1,164 @@
-#include "Frontend/lift.h"
+/* The x87 instructions: the host's own (lift_passthrough.c), but for the few below.
+ *
+ * Zydis decodes the undocumented encodings (dc d0, de d0, df d0 …) as what they alias, and so do we.
+ * fstpnce (d9 d8+i) and ffreep (df c0+i) are mnemonics of their own. */
+#include "Frontend/lift_passthrough.h"
 
-const struct lift_rule lift_rules_x87[] = {{0, NULL}};
+#include <Zydis/Zydis.h>
+#include <stdio.h>
+
+/* fnstsw ax changes half of eax; with all of eax as operand it stays one instruction. */
+static void lift_fnstsw(struct lifter *l, const struct insn *insn) {
+  if (!operand_is(insn, 0, OPERAND_GPR)) {
+    lift_passthrough(l, insn);
+    return;
+  }
+  static const char text[] = "fnstsw ax";
+  LLVMTypeRef type = LLVMFunctionType(l->i32, &l->i32, 1, false);
+  LLVMValueRef assembly = LLVMGetInlineAsm(type, text, sizeof text - 1, "={eax},0", 8, true, false,
+                                           LLVMInlineAsmDialectIntel, false);
+  gpr_write(l, GPR_EAX, 4, LLVMBuildCall2(l->builder, type, assembly, &l->gpr[GPR_EAX], 1, ""));
+}
+
+/* fcmovcc reads flags that are not in the host's EFLAGS: the condition becomes ZF first. */
+static void lift_fcmov(struct lifter *l, const struct insn *insn) {
+  static const struct {
+    ZydisMnemonic mnemonic;
+    uint8_t condition;
+  } conditions[] = {
+      {ZYDIS_MNEMONIC_FCMOVB, 2},  {ZYDIS_MNEMONIC_FCMOVNB, 3},  {ZYDIS_MNEMONIC_FCMOVE, 4},
+      {ZYDIS_MNEMONIC_FCMOVNE, 5}, {ZYDIS_MNEMONIC_FCMOVBE, 6},  {ZYDIS_MNEMONIC_FCMOVNBE, 7},
+      {ZYDIS_MNEMONIC_FCMOVU, 10}, {ZYDIS_MNEMONIC_FCMOVNU, 11},
+  };
+  unsigned i = 0;
+  while (conditions[i].mnemonic != insn->form.mnemonic)
+    i++;
+  LLVMValueRef condition = LLVMBuildZExt(l->builder, condition_value(l, conditions[i].condition), l->i8, "");
+  char text[64];
+  int length = snprintf(text, sizeof text, "test $0, $0\n\tfcmovne st(0), st(%u)", insn->form.op[1].reg);
+  LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(l->context), &l->i8, 1, false);
+  LLVMValueRef assembly = LLVMGetInlineAsm(type, text, (size_t)length, "r,~{flags}", 10, true, false,
+                                           LLVMInlineAsmDialectIntel, false);
+  LLVMBuildCall2(l->builder, type, assembly, &condition, 1, "");
+}
+
+/* fstp that leaves an empty register empty: no assembler knows it. */
+static void lift_fstpnce(struct lifter *l, const struct insn *insn) {
+  char text[32];
+  snprintf(text, sizeof text, ".byte 0xd9, %#x", 0xd8u + insn->form.op[0].reg);
+  passthrough_text(l, text);
+}
+
+/* What the 8087 and the 80287 had; since then fnop under another name. */
+static void lift_fnop_8087(struct lifter *l, const struct insn *insn) {
+  static const char *const texts[] = {".byte 0xdb, 0xe0", ".byte 0xdb, 0xe1", ".byte 0xdb, 0xe4"};
+  passthrough_text(l, texts[insn->form.mnemonic == ZYDIS_MNEMONIC_FDISI8087_NOP   ? 1
+                            : insn->form.mnemonic == ZYDIS_MNEMONIC_FSETPM287_NOP ? 2
+                                                                                  : 0]);
+}
+
+#define PASS(name)                                                                                           \
+  { ZYDIS_MNEMONIC_##name, lift_passthrough }
+#define FCMOV(cc)                                                                                            \
+  { ZYDIS_MNEMONIC_FCMOV##cc, lift_fcmov }
+/* In the order of SDM vol. 1, chapter 8.3. */
+const struct lift_rule lift_rules_x87[] = {
+    PASS(FLD),
+    PASS(FST),
+    PASS(FSTP),
+    PASS(FILD),
+    PASS(FIST),
+    PASS(FISTP),
+    PASS(FISTTP),
+    PASS(FBLD),
+    PASS(FBSTP),
+    PASS(FXCH),
+    FCMOV(B),
+    FCMOV(NB),
+    FCMOV(E),
+    FCMOV(NE),
+    FCMOV(BE),
+    FCMOV(NBE),
+    FCMOV(U),
+    FCMOV(NU),
+    {ZYDIS_MNEMONIC_FSTPNCE, lift_fstpnce},
+    /* Constants. */
+    PASS(FLD1),
+    PASS(FLDZ),
+    PASS(FLDPI),
+    PASS(FLDL2T),
+    PASS(FLDL2E),
+    PASS(FLDLG2),
+    PASS(FLDLN2),
+    /* Arithmetic. */
+    PASS(FADD),
+    PASS(FADDP),
+    PASS(FIADD),
+    PASS(FSUB),
+    PASS(FSUBP),
+    PASS(FISUB),
+    PASS(FSUBR),
+    PASS(FSUBRP),
+    PASS(FISUBR),
+    PASS(FMUL),
+    PASS(FMULP),
+    PASS(FIMUL),
+    PASS(FDIV),
+    PASS(FDIVP),
+    PASS(FIDIV),
+    PASS(FDIVR),
+    PASS(FDIVRP),
+    PASS(FIDIVR),
+    PASS(FABS),
+    PASS(FCHS),
+    PASS(FSQRT),
+    PASS(FPREM),
+    PASS(FPREM1),
+    PASS(FRNDINT),
+    PASS(FXTRACT),
+    PASS(FSCALE),
+    /* Comparison. */
+    PASS(FCOM),
+    PASS(FCOMP),
+    PASS(FCOMPP),
+    PASS(FUCOM),
+    PASS(FUCOMP),
+    PASS(FUCOMPP),
+    PASS(FICOM),
+    PASS(FICOMP),
+    PASS(FCOMI),
+    PASS(FCOMIP),
+    PASS(FUCOMI),
+    PASS(FUCOMIP),
+    PASS(FTST),
+    PASS(FXAM),
+    /* Transcendental. */
+    PASS(FSIN),
+    PASS(FCOS),
+    PASS(FSINCOS),
+    PASS(FPTAN),
+    PASS(FPATAN),
+    PASS(F2XM1),
+    PASS(FYL2X),
+    PASS(FYL2XP1),
+    /* Control. */
+    PASS(FNINIT),
+    PASS(FLDCW),
+    PASS(FNSTCW),
+    PASS(FNCLEX),
+    PASS(FLDENV),
+    PASS(FNSTENV),
+    PASS(FRSTOR),
+    PASS(FNSAVE),
+    {ZYDIS_MNEMONIC_FNSTSW, lift_fnstsw},
+    PASS(FINCSTP),
+    PASS(FDECSTP),
+    PASS(FFREE),
+    PASS(FFREEP),
+    PASS(FNOP),
+    PASS(FWAIT),
+    {ZYDIS_MNEMONIC_FENI8087_NOP, lift_fnop_8087},
+    {ZYDIS_MNEMONIC_FDISI8087_NOP, lift_fnop_8087},
+    {ZYDIS_MNEMONIC_FSETPM287_NOP, lift_fnop_8087},
+    {0, NULL},
+};

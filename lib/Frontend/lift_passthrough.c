@@ -1,0 +1,341 @@
+/* Pass-through: a guest instruction is the same host instruction.
+ *
+ * The guest's x87 and MMX state and its MXCSR live in the host's own FPU, its xmm registers in the
+ * host's. So an instruction of theirs is lifted to inline assembly: the mnemonic, around operands
+ * that LLVM chooses. `addps xmm1, [ebx+8]` becomes
+ *
+ *     %1 = call <4 x float> asm sideeffect inteldialect "addps $0, xmmword ptr $2", "=x,0,*m,~{memory}"
+ *              (<4 x float> %xmm1, ptr elementtype([16 x i8]) %address)
+ *
+ * and LLVM folds the address, holes included, into the instruction. Results, exception flags,
+ * alignment faults and pending x87 exceptions are exact by construction, and everything happens in
+ * one instruction, so a fault finds no register changed.
+ *
+ * Operands become:
+ *     xmm registers      values in any vector register ("x"); one that is changed in part is tied
+ *     general registers  values in any general register ("r")
+ *     memory             "*m"
+ *     mm, st, constants  literal text: nothing but the guest uses those registers
+ * Flags that the instruction computes are outputs ("={@ccz}" …); those it clears are constants.
+ *
+ * What the visible operands and the mnemonic do not say is in `traits`. */
+#include "Frontend/lift_passthrough.h"
+
+#include <Zydis/Zydis.h>
+#include <stdio.h>
+#include <string.h>
+
+enum implicit {
+  IMPLICIT_XMM0_READ = 1 << 0,
+  IMPLICIT_XMM0_WRITTEN = 1 << 1,
+  IMPLICIT_EAX_EDX_READ = 1 << 2,
+  IMPLICIT_ECX_WRITTEN = 1 << 3,
+  DROP_FIRST_OPERAND = 1 << 4, /* st0, which LLVM's syntax leaves out */
+};
+
+struct trait {
+  uint16_t mnemonic;
+  uint8_t flags;        /* FLAGS_* that it computes; the others it writes are cleared */
+  uint8_t implicit;     /* enum implicit */
+  const char *spelling; /* where LLVM's is another than Zydis' */
+};
+
+static const struct trait traits[] = {
+    {ZYDIS_MNEMONIC_COMISS, FLAGS_Z | FLAGS_P | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_COMISD, FLAGS_Z | FLAGS_P | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_UCOMISS, FLAGS_Z | FLAGS_P | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_UCOMISD, FLAGS_Z | FLAGS_P | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_FCOMI, FLAGS_Z | FLAGS_P | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_FCOMIP, FLAGS_Z | FLAGS_P | FLAGS_C, 0, "fcompi"},
+    {ZYDIS_MNEMONIC_FUCOMI, FLAGS_Z | FLAGS_P | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_FUCOMIP, FLAGS_Z | FLAGS_P | FLAGS_C, 0, "fucompi"},
+    {ZYDIS_MNEMONIC_FUCOMP, 0, DROP_FIRST_OPERAND, NULL},
+    {ZYDIS_MNEMONIC_PTEST, FLAGS_Z | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_PCMPISTRI, FLAGS_C | FLAGS_Z | FLAGS_S | FLAGS_O, IMPLICIT_ECX_WRITTEN, NULL},
+    {ZYDIS_MNEMONIC_PCMPISTRM, FLAGS_C | FLAGS_Z | FLAGS_S | FLAGS_O, IMPLICIT_XMM0_WRITTEN, NULL},
+    {ZYDIS_MNEMONIC_PCMPESTRI, FLAGS_C | FLAGS_Z | FLAGS_S | FLAGS_O,
+     IMPLICIT_EAX_EDX_READ | IMPLICIT_ECX_WRITTEN, NULL},
+    {ZYDIS_MNEMONIC_PCMPESTRM, FLAGS_C | FLAGS_Z | FLAGS_S | FLAGS_O,
+     IMPLICIT_EAX_EDX_READ | IMPLICIT_XMM0_WRITTEN, NULL},
+    {ZYDIS_MNEMONIC_BLENDVPS, 0, IMPLICIT_XMM0_READ, NULL},
+    {ZYDIS_MNEMONIC_BLENDVPD, 0, IMPLICIT_XMM0_READ, NULL},
+    {ZYDIS_MNEMONIC_PBLENDVB, 0, IMPLICIT_XMM0_READ, NULL},
+    {ZYDIS_MNEMONIC_SHA256RNDS2, 0, IMPLICIT_XMM0_READ, NULL},
+    {ZYDIS_MNEMONIC_FWAIT, 0, 0, "wait"},
+};
+
+static const struct trait *trait_of(unsigned mnemonic) {
+  static const struct trait none;
+  for (size_t i = 0; i < sizeof traits / sizeof traits[0]; i++)
+    if (traits[i].mnemonic == mnemonic)
+      return &traits[i];
+  return &none;
+}
+
+/* --- An inline-assembly call under construction ----------------------------------------------- */
+
+enum { SLOT_COUNT = 12 };
+
+struct assembly {
+  struct lifter *l;
+  char text[160];
+  /* Outputs: what becomes of each is the caller's business, by its number. */
+  unsigned output_count;
+  char output_constraint[SLOT_COUNT][16];
+  LLVMTypeRef output_type[SLOT_COUNT];
+  LLVMValueRef output[SLOT_COUNT]; /* after assembly_emit */
+  unsigned input_count;
+  char input_constraint[SLOT_COUNT][16];
+  LLVMValueRef input[SLOT_COUNT];
+  LLVMTypeRef input_memory[SLOT_COUNT]; /* "*m": what it points to */
+  bool touches_memory, clobbers_flags;
+};
+
+static unsigned add_output(struct assembly *a, const char *constraint, LLVMTypeRef type) {
+  snprintf(a->output_constraint[a->output_count], sizeof a->output_constraint[0], "%s", constraint);
+  a->output_type[a->output_count] = type;
+  return a->output_count++;
+}
+
+static unsigned add_input(struct assembly *a, const char *constraint, LLVMValueRef value) {
+  snprintf(a->input_constraint[a->input_count], sizeof a->input_constraint[0], "%s", constraint);
+  a->input[a->input_count] = value;
+  return a->input_count++;
+}
+
+/* An input in the register of output number `output`. */
+static void add_tied(struct assembly *a, unsigned output, LLVMValueRef value) {
+  char constraint[16];
+  snprintf(constraint, sizeof constraint, "%u", output);
+  add_input(a, constraint, value);
+}
+
+static void append(char *buffer, size_t size, const char *text) {
+  size_t used = strlen(buffer);
+  snprintf(buffer + used, size - used, "%s", text);
+}
+
+static void add_constraint(char *constraints, size_t size, const char *constraint) {
+  if (constraints[0])
+    append(constraints, size, ",");
+  append(constraints, size, constraint);
+}
+
+static void assembly_emit(struct assembly *a) {
+  struct lifter *l = a->l;
+  char constraints[256] = "";
+  for (unsigned i = 0; i < a->output_count; i++)
+    add_constraint(constraints, sizeof constraints, a->output_constraint[i]);
+  LLVMTypeRef input_types[SLOT_COUNT];
+  for (unsigned i = 0; i < a->input_count; i++) {
+    add_constraint(constraints, sizeof constraints, a->input_constraint[i]);
+    input_types[i] = LLVMTypeOf(a->input[i]);
+  }
+  if (a->touches_memory)
+    add_constraint(constraints, sizeof constraints, "~{memory}");
+  if (a->clobbers_flags)
+    add_constraint(constraints, sizeof constraints, "~{flags}");
+
+  LLVMTypeRef result = LLVMVoidTypeInContext(l->context);
+  if (a->output_count == 1)
+    result = a->output_type[0];
+  else if (a->output_count > 1)
+    result = LLVMStructTypeInContext(l->context, a->output_type, a->output_count, false);
+  LLVMTypeRef type = LLVMFunctionType(result, input_types, a->input_count, false);
+  LLVMValueRef assembly = LLVMGetInlineAsm(type, a->text, strlen(a->text), constraints, strlen(constraints),
+                                           true, false, LLVMInlineAsmDialectIntel, false);
+  LLVMValueRef call = LLVMBuildCall2(l->builder, type, assembly, a->input, a->input_count, "");
+  unsigned elementtype = LLVMGetEnumAttributeKindForName("elementtype", 11);
+  for (unsigned i = 0; i < a->input_count; i++)
+    if (a->input_memory[i])
+      LLVMAddCallSiteAttribute(call, i + 1,
+                               LLVMCreateTypeAttribute(l->context, elementtype, a->input_memory[i]));
+  if (a->output_count == 1)
+    a->output[0] = call;
+  else
+    for (unsigned i = 0; i < a->output_count; i++)
+      a->output[i] = LLVMBuildExtractValue(l->builder, call, i, "");
+}
+
+/* --- Operands --------------------------------------------------------------------------------- */
+
+/* How Intel syntax names the size of a memory operand. */
+static const char *size_name(unsigned bytes) {
+  switch (bytes) {
+  case 1:
+    return "byte ptr ";
+  case 2:
+    return "word ptr ";
+  case 4:
+    return "dword ptr ";
+  case 8:
+    return "qword ptr ";
+  case 10:
+    return "tbyte ptr ";
+  case 16:
+    return "xmmword ptr ";
+  default:
+    return ""; /* fnstenv, clflush …: the mnemonic says it */
+  }
+}
+
+/* Where operands went, as the text needs it. */
+struct placement {
+  int output, input; /* its number; -1: none */
+};
+
+static struct placement place_operand(struct assembly *a, const struct insn *insn, unsigned i) {
+  struct lifter *l = a->l;
+  const struct operand *op = &insn->form.op[i];
+  struct placement place = {-1, -1};
+  switch (op->kind) {
+  case OPERAND_XMM:
+    if (op->written) {
+      place.output = (int)add_output(a, "=x", l->xmm_type);
+      if (op->read || op->size != 16)
+        add_tied(a, (unsigned)place.output, l->xmm[op->reg]);
+    } else {
+      place.input = (int)add_input(a, "x", l->xmm[op->reg]);
+    }
+    break;
+  case OPERAND_GPR:
+    if (op->written) {
+      place.output = (int)add_output(a, "=r", lifter_int(l, op->size));
+      if (op->read)
+        add_tied(a, (unsigned)place.output, gpr_read(l, op->reg, op->size));
+    } else {
+      place.input = (int)add_input(a, "r", gpr_read(l, op->reg, op->size));
+    }
+    break;
+  case OPERAND_MEMORY:
+    place.input = (int)add_input(a, "*m", guest_pointer(l, operand_address(l, insn, i)));
+    a->input_memory[place.input] = LLVMArrayType2(l->i8, op->size);
+    a->touches_memory = true;
+    break;
+  default:
+    break;
+  }
+  return place;
+}
+
+static void write_operand(struct assembly *a, const struct insn *insn, unsigned i, struct placement place) {
+  const struct operand *op = &insn->form.op[i];
+  char text[32];
+  switch (op->kind) {
+  case OPERAND_MEMORY:
+    snprintf(text, sizeof text, "%s$%u", size_name(op->size), a->output_count + (unsigned)place.input);
+    break;
+  case OPERAND_MMX:
+    snprintf(text, sizeof text, "mm%u", op->reg);
+    break;
+  case OPERAND_X87:
+    snprintf(text, sizeof text, "st(%u)", op->reg);
+    break;
+  case OPERAND_CONSTANT:
+    snprintf(text, sizeof text, "%u", operand_constant(insn, i));
+    break;
+  default:
+    snprintf(text, sizeof text, "$%u",
+             place.output >= 0 ? (unsigned)place.output : a->output_count + (unsigned)place.input);
+  }
+  append(a->text, sizeof a->text, text);
+}
+
+static bool operand_is_supported(const struct operand *op) {
+  switch (op->kind) {
+  case OPERAND_XMM:
+  case OPERAND_GPR:
+  case OPERAND_MEMORY:
+  case OPERAND_MMX:
+  case OPERAND_X87:
+  case OPERAND_CONSTANT:
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* --- Flags ------------------------------------------------------------------------------------ */
+
+static const char *const flag_constraint[FLAG_COUNT] = {
+    [FLAG_C] = "={@ccc}", [FLAG_P] = "={@ccp}", [FLAG_Z] = "={@ccz}",
+    [FLAG_S] = "={@ccs}", [FLAG_O] = "={@cco}",
+};
+
+static void write_flags(struct assembly *a, const struct insn *insn, const struct trait *trait,
+                        const int flag_output[FLAG_COUNT]) {
+  struct lifter *l = a->l;
+  for (unsigned f = 0; f < FLAG_COUNT; f++) {
+    if (trait->flags & 1 << f)
+      flag_write(l, f, LLVMBuildTrunc(l->builder, a->output[flag_output[f]], l->i1, ""));
+    else if (insn->flags_written & 1 << f)
+      flag_write(l, f, LLVMConstNull(l->i1));
+  }
+}
+
+/* --- The family function ---------------------------------------------------------------------- */
+
+void lift_passthrough(struct lifter *l, const struct insn *insn) {
+  const struct trait *trait = trait_of(insn->form.mnemonic);
+  struct assembly a = {.l = l};
+  struct placement place[4];
+  unsigned count = 0;
+  for (; count < 4 && insn->form.op[count].kind != OPERAND_NONE; count++) {
+    if (!operand_is_supported(&insn->form.op[count])) {
+      lift_fail(l, "operand kind is not implemented");
+      return;
+    }
+    place[count] = place_operand(&a, insn, count);
+  }
+
+  int xmm0_output = -1, ecx_output = -1, flag_output[FLAG_COUNT];
+  if (trait->implicit & IMPLICIT_XMM0_READ)
+    add_input(&a, "{xmm0}", l->xmm[0]);
+  if (trait->implicit & IMPLICIT_XMM0_WRITTEN)
+    xmm0_output = (int)add_output(&a, "={xmm0}", l->xmm_type);
+  if (trait->implicit & IMPLICIT_EAX_EDX_READ) {
+    add_input(&a, "{eax}", l->gpr[GPR_EAX]);
+    add_input(&a, "{edx}", l->gpr[GPR_EDX]);
+  }
+  if (trait->implicit & IMPLICIT_ECX_WRITTEN)
+    ecx_output = (int)add_output(&a, "={ecx}", l->i32);
+  for (unsigned f = 0; f < FLAG_COUNT; f++)
+    if (trait->flags & 1 << f)
+      flag_output[f] = (int)add_output(&a, flag_constraint[f], l->i8);
+  a.clobbers_flags = insn->flags_changed != 0;
+
+  if (operand_is(insn, 0, OPERAND_MEMORY) && (insn->form.op[0].size == 14 || insn->form.op[0].size == 94))
+    append(a.text, sizeof a.text, ".byte 0x66\n\t"); /* fnstenv and its kin in their 16-bit format */
+  append(a.text, sizeof a.text, trait->spelling ? trait->spelling : insn_name(&insn->form));
+  unsigned first = trait->implicit & DROP_FIRST_OPERAND ? 1 : 0;
+  for (unsigned i = first; i < count; i++) {
+    append(a.text, sizeof a.text, i == first ? " " : ", ");
+    write_operand(&a, insn, i, place[i]);
+  }
+  assembly_emit(&a);
+
+  for (unsigned i = 0; i < count; i++)
+    if (place[i].output >= 0 && operand_is(insn, i, OPERAND_XMM))
+      xmm_write(l, insn->form.op[i].reg, a.output[place[i].output]);
+    else if (place[i].output >= 0)
+      gpr_write(l, insn->form.op[i].reg, insn->form.op[i].size, a.output[place[i].output]);
+  if (xmm0_output >= 0)
+    xmm_write(l, 0, a.output[xmm0_output]);
+  if (ecx_output >= 0)
+    gpr_write(l, GPR_ECX, 4, a.output[ecx_output]);
+  write_flags(&a, insn, trait, flag_output);
+}
+
+void passthrough_text(struct lifter *l, const char *text) {
+  struct assembly a = {.l = l};
+  append(a.text, sizeof a.text, text);
+  assembly_emit(&a);
+}
+
+LLVMValueRef passthrough_mmx_read(struct lifter *l, unsigned reg) {
+  struct assembly a = {.l = l};
+  add_output(&a, "=x", l->xmm_type);
+  snprintf(a.text, sizeof a.text, "movq2dq $0, mm%u", reg);
+  assembly_emit(&a);
+  return a.output[0];
+}

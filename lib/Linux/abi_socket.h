@@ -7,11 +7,6 @@
 
 #include <stdint.h>
 
-struct guest_socket_iovec {
-  guest_addr iov_base;
-  uint32_t iov_len;
-};
-
 struct guest_msghdr {
   guest_addr msg_name;
   int32_t msg_namelen;
@@ -41,7 +36,6 @@ struct guest_sock_fprog {
   guest_addr filter;
 };
 
-_Static_assert(sizeof(struct guest_socket_iovec) == 8, "");
 _Static_assert(sizeof(struct guest_msghdr) == 28, "");
 _Static_assert(sizeof(struct guest_mmsghdr) == 32, "");
 _Static_assert(sizeof(struct guest_cmsghdr) == 12, "");

@@ -101,8 +101,9 @@ int guest_itimerval_out(guest_addr to, const struct itimerval *from) {
   X(modes)                                                                                                   \
   X(offset)                                                                                                  \
   X(freq)                                                                                                    \
-  X(maxerror) X(esterror) X(status) X(constant) X(precision) X(tolerance) X(tick) X(ppsfreq) X(jitter)       \
-      X(shift) X(stabil) X(jitcnt) X(calcnt) X(errcnt) X(stbcnt) X(tai)
+  X(maxerror)                                                                                                \
+  X(esterror) X(status) X(constant) X(precision) X(tolerance) X(tick) X(ppsfreq) X(jitter) X(shift)          \
+      X(stabil) X(jitcnt) X(calcnt) X(errcnt) X(stbcnt) X(tai)
 
 void guest_timex_to_host(const struct guest_timex *from, struct timex *to) {
   memset(to, 0, sizeof *to);

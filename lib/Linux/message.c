@@ -2,6 +2,7 @@
 #include "Linux/abi_time.h"
 #include "Linux/control_message.h"
 #include "Linux/host_syscall.h"
+#include "Linux/iovec.h"
 
 #include "Runtime/guest_memory.h"
 
@@ -11,32 +12,26 @@
 /* More than any protocol has to say; a program may claim 4 GiB of room. */
 enum { CONTROL_ROOM_MAX = 64 * 1024 };
 
-static void release(guest_addr address, uint32_t length) {
-  const uint32_t room = UINT32_MAX - address;
-  guest_memory_write_begin(address, length < room ? length : room);
-}
-
-/* Lengths are signed: the kernel refuses negative ones, and so does the host's when they are extended.
- * Vectors too long are left unread, for the host to refuse. */
+/* What is wrong with the vectors is shown to the host in its own terms, for it to refuse in its turn: too
+ * many, not readable, or of a negative length. */
 static int open_vectors(struct message *message, guest_addr from, uint32_t count,
                         enum message_direction direction) {
   struct msghdr *host = &message->host;
   host->msg_iovlen = count;
   host->msg_iov = HOST_UNREADABLE;
-  if (count > MESSAGE_COUNT_MAX)
+  if (count > GUEST_IOVEC_LIMIT)
     return 0;
   if (count > sizeof message->few_vectors / sizeof message->few_vectors[0]) {
     message->vector = calloc(count, sizeof *message->vector);
     if (!message->vector)
       return -ENOMEM;
   }
-  for (uint32_t i = 0; i < count; i++) {
-    struct guest_socket_iovec part;
-    if (guest_copy_in(&part, from + i * (uint32_t)sizeof part, sizeof part) != 0)
-      return 0;
-    message->vector[i] = (struct iovec){guest_to_host(part.iov_base), (size_t)(ssize_t)(int32_t)part.iov_len};
-    if (direction == MESSAGE_RECEIVE)
-      release(part.iov_base, part.iov_len);
+  const int result = guest_iovec(from, count, direction == MESSAGE_RECEIVE, message->vector);
+  if (result == -EFAULT)
+    return 0;
+  if (result < 0) {
+    message->vector[0].iov_len = SIZE_MAX;
+    host->msg_iovlen = 1;
   }
   host->msg_iov = message->vector;
   return 0;
@@ -111,7 +106,7 @@ int message_open(struct message *message, guest_addr header, enum message_direct
   if (direction == MESSAGE_SEND)
     return open_control_to_send(message, guest.msg_control, guest.msg_controllen);
   if (guest.msg_name != 0)
-    release(guest.msg_name, sizeof(struct sockaddr_storage));
+    guest_memory_write_begin(guest.msg_name, sizeof(struct sockaddr_storage));
   return open_control_to_receive(message, guest.msg_control, guest.msg_controllen);
 }
 

@@ -7,10 +7,6 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* The kernel's UIO_MAXIOV: parts of a message, and messages of one call. (recvmmsg(2) itself has no such
- * limit; a program that asks for more at once gets this many.) */
-enum { MESSAGE_COUNT_MAX = 1024 };
-
 enum message_direction { MESSAGE_SEND, MESSAGE_RECEIVE };
 
 struct message {

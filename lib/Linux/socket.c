@@ -161,7 +161,10 @@ int32_t sys_recvmsg(struct thread *thread, const uint32_t arg[6]) {
 }
 
 /* Many messages: one host call for as many as could be converted, so that timeouts, partial results and
- * pending socket errors are the kernel's. */
+ * pending socket errors are the kernel's. sendmmsg(2) takes no more than this at once; recvmmsg(2) would, but
+ * a short count is among its normal answers. */
+enum { MESSAGE_COUNT_MAX = 1024 };
+
 struct message_batch {
   struct message *message;
   struct mmsghdr *host;

@@ -11,6 +11,7 @@
 #include "Linux/abi_time.h"
 #include "Linux/host_syscall.h"
 #include "Linux/iovec.h"
+#include "Linux/poll_mask.h"
 #include "Linux/syscall_functions.h"
 
 #include "Runtime/guest_memory.h"
@@ -185,6 +186,38 @@ int32_t sys_io_getevents(struct thread *thread, const uint32_t arg[6]) {
   if (timeout == HOST_UNREADABLE)
     return -EFAULT;
   release_events(arg[3], (int32_t)arg[2]);
-  return (int32_t)HOST_CALL_BLOCKING(thread, SYS_io_getevents, (aio_context_t)arg[0], (long)(int32_t)arg[1],
-                                     (long)(int32_t)arg[2], guest_to_host(arg[3]), timeout);
+  return syscall_interrupted(HOST_CALL_BLOCKING(thread, SYS_io_getevents, (aio_context_t)arg[0],
+                                                (long)(int32_t)arg[1], (long)(int32_t)arg[2],
+                                                guest_to_host(arg[3]), timeout),
+                             -EINTR);
+}
+
+static int32_t get_events_masked(struct thread *thread, const uint32_t arg[6], enum time_width width) {
+  struct timespec time;
+  const struct timespec *timeout = guest_timespec_for_host(arg[4], width, &time);
+  struct guest_aio_sigset set = {0};
+  struct poll_mask mask;
+  if (timeout == HOST_UNREADABLE || (arg[5] != 0 && guest_copy_in(&set, arg[5], sizeof set) != 0))
+    return -EFAULT;
+  const int error = poll_mask_read(&mask, set.sigmask, set.sigsetsize);
+  if (error != 0)
+    return error;
+  release_events(arg[3], (int32_t)arg[2]);
+  const struct {
+    const uint64_t *mask;
+    size_t size;
+  } host_set = {poll_mask_begin(thread, &mask), sizeof *host_set.mask};
+  const long result =
+      HOST_CALL_BLOCKING(thread, SYS_io_pgetevents, (aio_context_t)arg[0], (long)(int32_t)arg[1],
+                         (long)(int32_t)arg[2], guest_to_host(arg[3]), timeout, &host_set);
+  poll_mask_end(thread, &mask, result);
+  return syscall_interrupted(result, -ERESTARTNOHAND);
+}
+
+int32_t sys_io_pgetevents(struct thread *thread, const uint32_t arg[6]) {
+  return get_events_masked(thread, arg, TIME32);
+}
+
+int32_t sys_io_pgetevents_time64(struct thread *thread, const uint32_t arg[6]) {
+  return get_events_masked(thread, arg, TIME64);
 }

@@ -238,7 +238,7 @@ static struct host_message *host_message_new(int32_t size) {
   return malloc(sizeof(struct host_message) + (size_t)size);
 }
 
-static int32_t queue_result(long result) { return result == -EINTR ? -ERESTARTNOHAND : (int32_t)result; }
+static int32_t queue_result(long result) { return syscall_interrupted(result, -ERESTARTNOHAND); }
 
 /* The kernel checks the size and the type before it reads the text. */
 static int32_t unreadable_text(int id, int32_t type, int32_t size) {

@@ -24,14 +24,14 @@ enum { PERSONALITY_UNAME26 = 0x0020000, PERSONALITY_MASK = 0xFF };
 
 /* "6.12.3-x" is shown as "2.6.72-x": personality(2), UNAME26. */
 static void release_as_26(char *release, size_t size) {
-  char shown[80];
+  char shown[65];
   const char *rest = release;
   int dots = 0;
   while (*rest && (isdigit((unsigned char)*rest) || (*rest == '.' && ++dots < 3)))
     rest++;
   const char *minor = strchr(release, '.');
-  snprintf(shown, sizeof shown, "2.6.%d%s", (minor ? atoi(minor + 1) : 0) + 60, rest);
-  snprintf(release, size, "%s", shown);
+  snprintf(shown, sizeof shown, "2.6.%d%.48s", (minor ? atoi(minor + 1) : 0) + 60, rest);
+  memcpy(release, shown, size < sizeof shown ? size : sizeof shown);
 }
 
 /* As an x86-64 kernel shows itself to a 32-bit program: its own machine, unless the personality is

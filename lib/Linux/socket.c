@@ -20,7 +20,7 @@
 
 static int32_t interruptible(int fd, int timeout_option, long result) {
   if (result != -EINTR)
-    return (int32_t)result;
+    return syscall_restartable(result);
   struct timeval timeout = {0};
   socklen_t length = sizeof timeout;
   const long known = HOST_CALL(SYS_getsockopt, fd, SOL_SOCKET, timeout_option, &timeout, &length);

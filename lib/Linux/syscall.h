@@ -67,12 +67,15 @@ extern const struct syscall_row syscall_table[SYSCALL_LIMIT];
 long host_syscall(struct thread *thread, long number, long a0, long a1, long a2, long a3, long a4, long a5);
 
 /* A call that did not enter the kernel starts again whatever the handler's flags: the signal came before it,
- * and a call that would not have blocked must not fail with EINTR. */
-static inline int32_t syscall_restartable(long result) {
+ * and a call that would not have blocked must not fail with EINTR. One that the kernel interrupted gives
+ * `interrupted`: -EINTR, or what makes the dispatcher start it again. */
+static inline int32_t syscall_interrupted(long result, int32_t interrupted) {
   if (result == -ERESTARTSYS)
     return -ERESTARTNOINTR;
-  return result == -4 /* EINTR */ ? -ERESTARTSYS : (int32_t)result;
+  return result == -4 /* EINTR */ ? interrupted : (int32_t)result;
 }
+
+static inline int32_t syscall_restartable(long result) { return syscall_interrupted(result, -ERESTARTSYS); }
 
 /* The path that a guest path means on the host: under the sysroot if the file is there, else
  * itself; /proc/self/exe and friends resolved by the caller. Copies into buffer (PATH_MAX bytes)

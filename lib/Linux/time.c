@@ -197,10 +197,8 @@ static int32_t sleep_relative(struct thread *thread, clockid_t clock, const stru
   clock_gettime(deadline_clock, &start);
 
   const long result = HOST_CALL_BLOCKING(thread, SYS_clock_nanosleep, clock, 0, request, &left);
-  if (result == -ERESTARTSYS) /* nothing happened yet: as if the signal had come before the call */
-    return -ERESTARTNOINTR;
   if (result != -EINTR)
-    return (int32_t)result;
+    return syscall_restartable(result);
 
   struct syscall_restart *restart = &thread->restart;
   restart->deadline_nanoseconds = start.tv_nsec + request->tv_nsec;
@@ -224,7 +222,7 @@ static int32_t sleep_on_clock(struct thread *thread, const uint32_t arg[6], enum
   if (!(arg[1] & TIMER_ABSTIME) && request == &time)
     return sleep_relative(thread, clock, request, arg[3], width);
   const long result = HOST_CALL_BLOCKING(thread, SYS_clock_nanosleep, clock, arg[1], request, NULL);
-  return result == -EINTR ? -ERESTARTNOHAND : (int32_t)result;
+  return syscall_interrupted(result, -ERESTARTNOHAND);
 }
 
 int32_t sys_clock_nanosleep(struct thread *thread, const uint32_t arg[6]) {

@@ -53,6 +53,9 @@ struct process {
   uint64_t *ldt;
   uint32_t ldt_count;
   int ldt_lock;
+
+  /* process_limits.c: the guest's hard limits of RLIMIT_AS and RLIMIT_DATA plus one; 0: the host's. */
+  uint64_t limit_address_space, limit_data;
 };
 
 struct thread;
@@ -87,6 +90,8 @@ struct thread {
   siginfo_t signal_arrived_info;
   volatile uint32_t signal_faults;
   siginfo_t signal_fault_info[SIGNAL_FAULT_COUNT];
+  void *host_altstack; /* where host handlers run, if this layer allocated it */
+  size_t host_altstack_size;
   /* The last fault, which every signal frame shows: trapno, err, cr2. */
   uint32_t trap_number, trap_error;
   guest_addr trap_address;
@@ -96,6 +101,7 @@ struct thread {
   guest_addr robust_list;     /* set_robust_list(2) */
   uint32_t robust_list_length;
   uint64_t gdt_tls[3]; /* the three TLS descriptors of set_thread_area(2) */
+  void **exit_point;   /* where exit(2) jumps to on a host thread of its own; NULL: the host's exit */
 };
 
 static inline struct thread *thread_of(struct cpu_state *cpu) { return cpu->owner; }

@@ -49,14 +49,20 @@ void signal_release(struct thread *thread);
 
 /* On a new host thread, with its signals held: what the host keeps for each thread. */
 void signal_thread_init(struct thread *thread);
+/* Before the host thread ends: no signal finds it any more; thread_current() is NULL. */
+void signal_thread_end(struct thread *thread);
 
 /* In a child process: forgets what had arrived for the parent. */
 void signal_forget(struct thread *thread);
 
 /* The dispositions and the mask that a program started by execve(2) inherits, put where the host kernel
- * hands them on; `restore` undoes it after a failure. Signals are held. */
-void signal_exec_prepare(struct thread *thread);
-void signal_exec_restore(struct thread *thread);
+ * hands them on; restore undoes it after a failure. Signals are held; between the two the caller does
+ * nothing but the host call: the host may block what the runtime needs. */
+struct signal_exec_saved {
+  uint64_t action[SIGNAL_FAULT_COUNT][4];
+};
+void signal_exec_prepare(struct thread *thread, struct signal_exec_saved *saved);
+void signal_exec_restore(struct thread *thread, const struct signal_exec_saved *saved);
 
 /* siginfo as the i386 ABI has it: 128 bytes. */
 struct guest_siginfo {

@@ -1,0 +1,313 @@
+/* set_thread_area(2), get_thread_area(2), modify_ldt(2), and loading segment registers.
+ *
+ * Selector: bits 15-3 index, bit 2 table (1: LDT), bits 1-0 requested privilege level. */
+#include "Linux/segment.h"
+#include "Linux/syscall.h"
+#include "Linux/syscall_functions.h"
+
+#include "Runtime/guest_memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  GDT_TLS_FIRST = 12, /* as on x86-64 kernels; 6 on i386 ones */
+  GDT_TLS_COUNT = 3,
+  GDT_CPU_NUMBER = 15, /* its limit tells the CPU and the node: the vDSO's getcpu */
+  SELECTOR_LDT = 4,
+  SELECTOR_RPL = 3,
+  LDT_ENTRIES = 8192,
+};
+
+/* Flags of struct guest_user_desc. */
+enum {
+  DESC_32BIT = 1 << 0,
+  DESC_CONTENTS = 3 << 1, /* 0 data, 1 stack (expands down), 2 code, 3 conforming code */
+  DESC_READ_EXEC_ONLY = 1 << 3,
+  DESC_LIMIT_IN_PAGES = 1 << 4,
+  DESC_NOT_PRESENT = 1 << 5,
+  DESC_USABLE = 1 << 6,
+  DESC_ALL = 0x7F,
+};
+
+/* The CPU's descriptor (SDM vol. 3, 3.4.5). */
+#define DESCRIPTOR_ACCESSED (UINT64_C(1) << 40)
+#define DESCRIPTOR_WRITABLE (UINT64_C(1) << 41) /* readable, for code */
+#define DESCRIPTOR_CODE (UINT64_C(1) << 43)
+#define DESCRIPTOR_NOT_SYSTEM (UINT64_C(1) << 44)
+#define DESCRIPTOR_DPL_SHIFT 45
+#define DESCRIPTOR_PRESENT (UINT64_C(1) << 47)
+#define DESCRIPTOR_AVAILABLE (UINT64_C(1) << 52)
+#define DESCRIPTOR_32BIT (UINT64_C(1) << 54)
+#define DESCRIPTOR_PAGES (UINT64_C(1) << 55)
+
+#define FLAT_CODE UINT64_C(0x00CFFB000000FFFF)
+#define FLAT_DATA UINT64_C(0x00CFF3000000FFFF)
+
+static uint64_t descriptor_pack(const struct guest_user_desc *desc) {
+  const uint64_t base = desc->base, limit = desc->limit;
+  const uint64_t contents = (desc->flags & DESC_CONTENTS) >> 1;
+  uint64_t d = (limit & 0xFFFF) | (base & 0xFFFFFF) << 16 | (limit >> 16 & 0xF) << 48 | (base >> 24) << 56;
+  d |= DESCRIPTOR_ACCESSED | DESCRIPTOR_NOT_SYSTEM | contents << 42 | UINT64_C(3) << DESCRIPTOR_DPL_SHIFT;
+  if (!(desc->flags & DESC_READ_EXEC_ONLY))
+    d |= DESCRIPTOR_WRITABLE;
+  if (!(desc->flags & DESC_NOT_PRESENT))
+    d |= DESCRIPTOR_PRESENT;
+  if (desc->flags & DESC_USABLE)
+    d |= DESCRIPTOR_AVAILABLE;
+  if (desc->flags & DESC_32BIT)
+    d |= DESCRIPTOR_32BIT;
+  if (desc->flags & DESC_LIMIT_IN_PAGES)
+    d |= DESCRIPTOR_PAGES;
+  return d;
+}
+
+static uint32_t descriptor_base(uint64_t d) {
+  return (uint32_t)(d >> 16 & 0xFFFFFF) | (uint32_t)(d >> 56) << 24;
+}
+
+static uint32_t descriptor_raw_limit(uint64_t d) {
+  return (uint32_t)(d & 0xFFFF) | (uint32_t)(d >> 48 & 0xF) << 16;
+}
+
+static uint32_t descriptor_limit(uint64_t d) {
+  const uint32_t limit = descriptor_raw_limit(d);
+  return d & DESCRIPTOR_PAGES ? limit << 12 | 0xFFF : limit;
+}
+
+static struct guest_user_desc descriptor_unpack(uint64_t d, uint32_t entry_number) {
+  struct guest_user_desc desc = {
+      .entry_number = entry_number, .base = descriptor_base(d), .limit = descriptor_raw_limit(d)};
+  desc.flags = (uint32_t)(d >> 42 & 3) << 1;
+  desc.flags |= d & DESCRIPTOR_32BIT ? DESC_32BIT : 0;
+  desc.flags |= d & DESCRIPTOR_WRITABLE ? 0 : DESC_READ_EXEC_ONLY;
+  desc.flags |= d & DESCRIPTOR_PAGES ? DESC_LIMIT_IN_PAGES : 0;
+  desc.flags |= d & DESCRIPTOR_PRESENT ? 0 : DESC_NOT_PRESENT;
+  desc.flags |= d & DESCRIPTOR_AVAILABLE ? DESC_USABLE : 0;
+  return desc;
+}
+
+/* The two ways to ask for an empty entry: the documented one, and all zero. */
+static bool desc_is_empty(const struct guest_user_desc *desc) {
+  return desc->base == 0 && desc->limit == 0 &&
+         (desc->flags & DESC_ALL) == (DESC_READ_EXEC_ONLY | DESC_NOT_PRESENT);
+}
+static bool desc_is_zero(const struct guest_user_desc *desc) {
+  return desc->base == 0 && desc->limit == 0 && (desc->flags & DESC_ALL) == 0;
+}
+
+/* --- Selectors ------------------------------------------------------------------------------- */
+
+static uint64_t find_descriptor(struct thread *thread, uint16_t selector) {
+  const uint32_t index = selector >> 3;
+  if (selector & SELECTOR_LDT) {
+    struct process *process = thread->process;
+    process_lock(&process->ldt_lock);
+    const uint64_t descriptor = index < process->ldt_count ? process->ldt[index] : 0;
+    process_unlock(&process->ldt_lock);
+    return descriptor;
+  }
+  if (index == SELECTOR_USER_CODE >> 3)
+    return FLAT_CODE;
+  if (index == SELECTOR_USER_DATA >> 3)
+    return FLAT_DATA;
+  if (index >= GDT_TLS_FIRST && index < GDT_TLS_FIRST + GDT_TLS_COUNT)
+    return thread->gdt_tls[index - GDT_TLS_FIRST];
+  return 0;
+}
+
+static bool is_null(uint16_t selector) { return (selector & ~SELECTOR_RPL) == 0; }
+
+bool linux_segment_base(struct thread *thread, uint16_t selector, uint32_t *base, uint32_t *limit) {
+  *base = *limit = 0;
+  if (is_null(selector))
+    return true;
+  const uint64_t descriptor = find_descriptor(thread, selector);
+  if (!(descriptor & DESCRIPTOR_PRESENT))
+    return false;
+  *base = descriptor_base(descriptor);
+  *limit = descriptor_limit(descriptor);
+  return true;
+}
+
+/* The checks of a load (SDM vol. 2, MOV to a segment register): every user segment has privilege level 3, so
+ * only SS, which demands that the selector says so too, looks at that. */
+static bool may_load(uint64_t descriptor, enum segment segment, uint16_t selector) {
+  if (!(descriptor & DESCRIPTOR_PRESENT))
+    return false;
+  const bool code = descriptor & DESCRIPTOR_CODE;
+  switch (segment) {
+  case SEG_CS:
+    return code;
+  case SEG_SS:
+    return !code && descriptor & DESCRIPTOR_WRITABLE && (selector & SELECTOR_RPL) == 3;
+  default:
+    return !code || descriptor & DESCRIPTOR_WRITABLE; /* readable code */
+  }
+}
+
+bool linux_load_segment(struct cpu_state *cpu, enum segment segment, uint16_t selector) {
+  uint32_t base = 0;
+  if (is_null(selector)) {
+    if (segment == SEG_CS || segment == SEG_SS)
+      return false;
+  } else {
+    const uint64_t descriptor = find_descriptor(thread_of(cpu), selector);
+    if (!may_load(descriptor, segment, selector))
+      return false;
+    base = descriptor_base(descriptor);
+  }
+  cpu->segment_selector[segment] = selector;
+  cpu->segment_base[segment] = base;
+  return true;
+}
+
+void segment_load_or_clear(struct cpu_state *cpu, enum segment segment, uint16_t selector) {
+  if (linux_load_segment(cpu, segment, selector))
+    return;
+  const bool must_be_valid = segment == SEG_CS || segment == SEG_SS;
+  cpu->segment_selector[segment] = must_be_valid ? selector : 0;
+  cpu->segment_base[segment] = 0;
+}
+
+/* A table changed: registers that hold a selector of [first, last] see the new descriptor. */
+static void reload(struct cpu_state *cpu, uint16_t first, uint16_t last) {
+  for (int segment = 0; segment < SEG_COUNT; segment++) {
+    const uint16_t selector = cpu->segment_selector[segment] | SELECTOR_RPL;
+    if (selector >= first && selector <= last && (selector & SELECTOR_LDT) == (first & SELECTOR_LDT))
+      segment_load_or_clear(cpu, (enum segment)segment, cpu->segment_selector[segment]);
+  }
+}
+
+/* --- TLS descriptors ------------------------------------------------------------------------- */
+
+/* What a TLS descriptor may be: a present 32-bit data segment, or nothing (tls_desc_okay()). */
+static bool tls_is_valid(const struct guest_user_desc *desc) {
+  if (desc_is_empty(desc) || desc_is_zero(desc))
+    return true;
+  return desc->flags & DESC_32BIT && !(desc->flags & DESC_NOT_PRESENT) &&
+         (desc->flags & DESC_CONTENTS) >> 1 <= 1;
+}
+
+static int set_tls(struct thread *thread, guest_addr address, bool may_choose) {
+  struct guest_user_desc desc;
+  if (guest_copy_in(&desc, address, sizeof desc) < 0)
+    return -EFAULT;
+  if (!tls_is_valid(&desc))
+    return -EINVAL;
+  uint32_t index = desc.entry_number;
+  if (index == UINT32_MAX && may_choose) {
+    for (index = 0; index < GDT_TLS_COUNT && thread->gdt_tls[index]; index++)
+      ;
+    if (index == GDT_TLS_COUNT)
+      return -ESRCH;
+    index += GDT_TLS_FIRST;
+    if (guest_copy_out(address, &index, sizeof index) < 0)
+      return -EFAULT;
+  }
+  if (index < GDT_TLS_FIRST || index >= GDT_TLS_FIRST + GDT_TLS_COUNT)
+    return -EINVAL;
+  thread->gdt_tls[index - GDT_TLS_FIRST] =
+      desc_is_empty(&desc) || desc_is_zero(&desc) ? 0 : descriptor_pack(&desc);
+  const uint16_t selector = (uint16_t)(index << 3 | SELECTOR_RPL);
+  reload(thread->cpu, selector, selector);
+  return 0;
+}
+
+int segment_set_tls(struct thread *thread, guest_addr user_desc) { return set_tls(thread, user_desc, false); }
+
+int32_t sys_set_thread_area(struct thread *thread, const uint32_t arg[6]) {
+  return set_tls(thread, arg[0], true);
+}
+
+int32_t sys_get_thread_area(struct thread *thread, const uint32_t arg[6]) {
+  uint32_t index;
+  if (guest_copy_in(&index, arg[0], sizeof index) < 0)
+    return -EFAULT;
+  if (index < GDT_TLS_FIRST || index >= GDT_TLS_FIRST + GDT_TLS_COUNT)
+    return -EINVAL;
+  const struct guest_user_desc desc = descriptor_unpack(thread->gdt_tls[index - GDT_TLS_FIRST], index);
+  return guest_copy_out(arg[0], &desc, sizeof desc);
+}
+
+/* --- The local descriptor table --------------------------------------------------------------- */
+
+static int32_t ldt_read(struct process *process, guest_addr to, uint32_t length) {
+  if (length > LDT_ENTRIES * sizeof(uint64_t))
+    length = LDT_ENTRIES * sizeof(uint64_t);
+  uint64_t *copy = calloc(LDT_ENTRIES, sizeof *copy);
+  if (!copy)
+    return -ENOMEM;
+  process_lock(&process->ldt_lock);
+  const uint32_t used = process->ldt_count * (uint32_t)sizeof *copy;
+  if (used)
+    memcpy(copy, process->ldt, used);
+  process_unlock(&process->ldt_lock);
+  int32_t result = 0;
+  if (used) {
+    /* What lies beyond the last entry reads as zero. */
+    result = guest_copy_out(to, copy, length);
+    if (result == 0)
+      result = (int32_t)length;
+  }
+  free(copy);
+  return result;
+}
+
+/* The default table that iBCS2 programs ask for is empty here, as on every kernel of today. */
+static int32_t ldt_read_default(guest_addr to, uint32_t length) {
+  enum { DEFAULT_SIZE = 128 };
+  static const uint8_t empty[DEFAULT_SIZE];
+  if (length > DEFAULT_SIZE)
+    length = DEFAULT_SIZE;
+  return guest_copy_out(to, empty, length) < 0 ? -EFAULT : (int32_t)length;
+}
+
+static int32_t ldt_write(struct thread *thread, guest_addr from, uint32_t length, bool old_mode) {
+  struct process *process = thread->process;
+  struct guest_user_desc desc;
+  if (length != sizeof desc)
+    return -EINVAL;
+  if (guest_copy_in(&desc, from, sizeof desc) < 0)
+    return -EFAULT;
+  if (desc.entry_number >= LDT_ENTRIES)
+    return -EINVAL;
+  if ((desc.flags & DESC_CONTENTS) >> 1 == 3 && (old_mode || !(desc.flags & DESC_NOT_PRESENT)))
+    return -EINVAL;
+  uint64_t descriptor = 0;
+  if (!(old_mode && desc.base == 0 && desc.limit == 0) && !desc_is_empty(&desc)) {
+    if (old_mode)
+      desc.flags &= ~(uint32_t)DESC_USABLE;
+    descriptor = descriptor_pack(&desc);
+  }
+  process_lock(&process->ldt_lock);
+  if (!process->ldt)
+    process->ldt = calloc(LDT_ENTRIES, sizeof *process->ldt);
+  const bool stored = process->ldt != NULL;
+  if (stored) {
+    process->ldt[desc.entry_number] = descriptor;
+    if (desc.entry_number >= process->ldt_count)
+      process->ldt_count = desc.entry_number + 1;
+  }
+  process_unlock(&process->ldt_lock);
+  if (!stored)
+    return -ENOMEM;
+  reload(thread->cpu, SELECTOR_LDT | SELECTOR_RPL, UINT16_MAX);
+  return 0;
+}
+
+int32_t sys_modify_ldt(struct thread *thread, const uint32_t arg[6]) {
+  enum { READ = 0, WRITE_OLD = 1, READ_DEFAULT = 2, WRITE = 0x11 };
+  switch (arg[0]) {
+  case READ:
+    return ldt_read(thread->process, arg[1], arg[2]);
+  case WRITE_OLD:
+    return ldt_write(thread, arg[1], arg[2], true);
+  case READ_DEFAULT:
+    return ldt_read_default(arg[1], arg[2]);
+  case WRITE:
+    return ldt_write(thread, arg[1], arg[2], false);
+  }
+  return -ENOSYS;
+}

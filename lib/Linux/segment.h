@@ -1,0 +1,32 @@
+/* Segments of the guest: the three TLS descriptors of set_thread_area(2), the local descriptor table of
+ * modify_ldt(2), and what loading a selector into a segment register means (SDM vol. 3, 3.4).
+ *
+ * A descriptor is kept in the CPU's own 8 bytes. The GDT is that of an x86-64 kernel as a 32-bit process
+ * sees it. */
+#ifndef UEMU_LINUX_SEGMENT_H
+#define UEMU_LINUX_SEGMENT_H
+
+#include "Linux/process.h"
+
+enum { SELECTOR_USER_CODE = 0x23, SELECTOR_USER_DATA = 0x2B };
+
+/* struct user_desc of the i386 ABI. */
+struct guest_user_desc {
+  uint32_t entry_number, base, limit, flags;
+};
+
+/* Base and limit (in bytes, inclusive) of the segment that `selector` names; a null selector has base and
+ * limit 0. False if there is no such segment that user code may load. */
+bool linux_segment_base(struct thread *thread, uint16_t selector, uint32_t *base, uint32_t *limit);
+
+/* Loads a segment register: selector and base, or false (#GP) with nothing changed. The runtime's
+ * load_segment hook. */
+bool linux_load_segment(struct cpu_state *cpu, enum segment segment, uint16_t selector);
+
+/* The same where the kernel would rather load a null selector than fail. */
+void segment_load_or_clear(struct cpu_state *cpu, enum segment segment, uint16_t selector);
+
+/* clone(2) with CLONE_SETTLS: descriptor `user_desc` for `thread`. 0, -EFAULT or -EINVAL. */
+int segment_set_tls(struct thread *thread, guest_addr user_desc);
+
+#endif

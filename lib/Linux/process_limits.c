@@ -1,7 +1,6 @@
 /* What a process may use, and how it is scheduled: getrlimit(2), nice(2), sched_setaffinity(2);
  * personality(2), prctl(2), and calls of system administrators that the host answers. */
 #include "Linux/host_syscall.h"
-#include "Linux/path.h"
 #include "Linux/syscall.h"
 #include "Linux/syscall_functions.h"
 
@@ -152,8 +151,6 @@ SCHED_CALL(sched_yield, 0)
 SCHED_CALL(sched_getscheduler, 1)
 SCHED_CALL(sched_get_priority_max, 1)
 SCHED_CALL(sched_get_priority_min, 1)
-SCHED_CALL(ioprio_set, 3)
-SCHED_CALL(ioprio_get, 2)
 
 /* struct sched_param is one int, on both sides. */
 int32_t sys_sched_setparam(struct thread *thread, const uint32_t arg[6]) {
@@ -320,14 +317,6 @@ int32_t sys_ptrace(struct thread *thread, const uint32_t arg[6]) {
   return -EPERM;
 }
 
-int32_t sys_acct(struct thread *thread, const uint32_t arg[6]) {
-  if (!arg[0])
-    return (int32_t)HOST_CALL(SYS_acct, NULL);
-  char path[PATH_MAX];
-  const int error = guest_path(thread, arg[0], path);
-  return error ? error : (int32_t)HOST_CALL(SYS_acct, path);
-}
-
 int32_t sys_unshare(struct thread *thread, const uint32_t arg[6]) {
   (void)thread;
   return (int32_t)HOST_CALL(SYS_unshare, arg[0]);
@@ -336,11 +325,6 @@ int32_t sys_unshare(struct thread *thread, const uint32_t arg[6]) {
 int32_t sys_setns(struct thread *thread, const uint32_t arg[6]) {
   (void)thread;
   return (int32_t)HOST_CALL(SYS_setns, (int32_t)arg[0], arg[1]);
-}
-
-int32_t sys_kcmp(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
-  return (int32_t)HOST_CALL(SYS_kcmp, (int32_t)arg[0], (int32_t)arg[1], (int32_t)arg[2], arg[3], arg[4]);
 }
 
 int32_t sys_pidfd_open(struct thread *thread, const uint32_t arg[6]) {

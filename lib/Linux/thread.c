@@ -315,19 +315,3 @@ int32_t sys_get_robust_list(struct thread *thread, const uint32_t arg[6]) {
     return -EFAULT;
   return guest_copy_out(arg[1], &thread->robust_list, sizeof thread->robust_list);
 }
-
-int32_t sys_getcpu(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
-  uint32_t cpu, node;
-  const long error = HOST_CALL(SYS_getcpu, &cpu, &node);
-  if (error < 0)
-    return (int32_t)error;
-  if (arg[0] && guest_copy_out(arg[0], &cpu, sizeof cpu) < 0)
-    return -EFAULT;
-  return arg[1] ? guest_copy_out(arg[1], &node, sizeof node) : 0;
-}
-
-int32_t sys_membarrier(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
-  return (int32_t)HOST_CALL(SYS_membarrier, (int32_t)arg[0], arg[1], (int32_t)arg[2]);
-}

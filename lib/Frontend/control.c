@@ -97,7 +97,7 @@ void control_helper(struct lifter *l, unsigned helper, LLVMValueRef eip) {
   for (unsigned f = 0; f < FLAG_COUNT; f++)
     l->flag[f] = NULL;
   l->flags_dirty = 0;
-  l->compare[0] = l->compare[1] = NULL;
+  l->compare[0] = l->compare[1] = l->above = NULL;
   l->gpr_dirty = l->xmm_dirty = 0;
 }
 

@@ -18,7 +18,7 @@ LLVMValueRef flag_read(struct lifter *l, enum flag flag) {
 void flag_write(struct lifter *l, enum flag flag, LLVMValueRef i1) {
   l->flag[flag] = i1;
   l->flags_dirty |= (uint8_t)(1 << flag);
-  l->compare[0] = l->compare[1] = NULL;
+  l->compare[0] = l->compare[1] = l->above = NULL;
 }
 
 static LLVMValueRef is_zero(struct lifter *l, LLVMValueRef value) {
@@ -141,7 +141,8 @@ LLVMValueRef condition_value(struct lifter *l, unsigned condition) {
       value = flag_read(l, FLAG_Z);
       break;
     case 3:
-      value = LLVMBuildOr(l->builder, flag_read(l, FLAG_C), flag_read(l, FLAG_Z), "");
+      value = l->above ? LLVMBuildNot(l->builder, l->above, "")
+                       : LLVMBuildOr(l->builder, flag_read(l, FLAG_C), flag_read(l, FLAG_Z), "");
       break;
     case 4:
       value = flag_read(l, FLAG_S);

@@ -128,6 +128,7 @@ static void start_function(struct lifter *l, const char *name) {
   }
   memset(l->flag, 0, sizeof l->flag);
   memset(l->compare, 0, sizeof l->compare);
+  l->above = NULL;
   l->flags_dirty = l->gpr_dirty = l->xmm_dirty = 0;
   l->position = 0;
   l->ended = false;

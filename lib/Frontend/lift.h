@@ -66,6 +66,7 @@ struct lifter {
   uint8_t gpr_dirty;                 /* blocks: the same for general registers … */
   uint8_t xmm_dirty;                 /* … and xmm, since the last commit */
   LLVMValueRef compare[2];           /* operands of the last cmp or sub, if it set the flags; or NULL */
+  LLVMValueRef above;                /* i1: CF = ZF = 0, where the last setter gave it as one value; or NULL */
   uint8_t flags_live;                /* stencils: flags to keep */
   const struct insn *insn;           /* being lifted */
   unsigned position;                 /* its index in the pair or block */

@@ -262,15 +262,32 @@ static const char *const flag_constraint[FLAG_COUNT] = {
     [FLAG_S] = "={@ccs}", [FLAG_O] = "={@cco}",
 };
 
-static void write_flags(struct assembly *a, const struct insn *insn, const struct trait *trait,
-                        const int flag_output[FLAG_COUNT]) {
+/* Where each flag comes out; and "above", which LLVM would not see in the two flags it is made of. */
+struct flag_outputs {
+  unsigned flag[FLAG_COUNT], above;
+};
+
+static struct flag_outputs add_flags(struct assembly *a, uint8_t flags) {
+  struct flag_outputs outputs = {0};
+  for (unsigned f = 0; f < FLAG_COUNT; f++)
+    if (flags & 1 << f)
+      outputs.flag[f] = add_output(a, flag_constraint[f], a->l->i8);
+  if (flags)
+    outputs.above = add_output(a, "={@cca}", a->l->i8);
+  return outputs;
+}
+
+static void write_flags(struct assembly *a, const struct insn *insn, uint8_t computed,
+                        const struct flag_outputs *outputs) {
   struct lifter *l = a->l;
   for (unsigned f = 0; f < FLAG_COUNT; f++) {
-    if (trait->flags & 1 << f)
-      flag_write(l, f, LLVMBuildTrunc(l->builder, a->output[flag_output[f]], l->i1, ""));
+    if (computed & 1 << f)
+      flag_write(l, f, LLVMBuildTrunc(l->builder, a->output[outputs->flag[f]], l->i1, ""));
     else if (insn->flags_written & 1 << f)
       flag_write(l, f, LLVMConstNull(l->i1));
   }
+  if (computed)
+    l->above = LLVMBuildTrunc(l->builder, a->output[outputs->above], l->i1, "");
 }
 
 /* --- The family function ---------------------------------------------------------------------- */
@@ -288,7 +305,7 @@ void lift_passthrough(struct lifter *l, const struct insn *insn) {
     place[count] = place_operand(&a, insn, count);
   }
 
-  int xmm0_output = -1, ecx_output = -1, flag_output[FLAG_COUNT];
+  int xmm0_output = -1, ecx_output = -1;
   if (trait->implicit & IMPLICIT_XMM0_READ)
     add_input(&a, "{xmm0}", l->xmm[0]);
   if (trait->implicit & IMPLICIT_XMM0_WRITTEN)
@@ -299,9 +316,7 @@ void lift_passthrough(struct lifter *l, const struct insn *insn) {
   }
   if (trait->implicit & IMPLICIT_ECX_WRITTEN)
     ecx_output = (int)add_output(&a, "={ecx}", l->i32);
-  for (unsigned f = 0; f < FLAG_COUNT; f++)
-    if (trait->flags & 1 << f)
-      flag_output[f] = (int)add_output(&a, flag_constraint[f], l->i8);
+  struct flag_outputs flag_outputs = add_flags(&a, trait->flags);
   a.clobbers_flags = insn->flags_changed != 0;
 
   if (operand_is(insn, 0, OPERAND_MEMORY) && (insn->form.op[0].size == 14 || insn->form.op[0].size == 94))
@@ -323,7 +338,7 @@ void lift_passthrough(struct lifter *l, const struct insn *insn) {
     xmm_write(l, 0, a.output[xmm0_output]);
   if (ecx_output >= 0)
     gpr_write(l, GPR_ECX, 4, a.output[ecx_output]);
-  write_flags(&a, insn, trait, flag_output);
+  write_flags(&a, insn, trait->flags, &flag_outputs);
 }
 
 void passthrough_text(struct lifter *l, const char *text) {

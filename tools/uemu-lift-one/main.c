@@ -1,9 +1,9 @@
 /* uemu-lift-one: shows what becomes of one guest instruction, or of a fused pair.
  *
- *     uemu-lift-one [--block] HEXBYTES [HEXBYTES]
- *     uemu-lift-one d9 04 88          spaces inside the bytes of one instruction need quotes: "d90488"
+ *     uemu-lift-one [--block] [--live=FLAGS] HEXBYTES [HEXBYTES]
  *
- * Prints the decoded form, the lifted IR, and the host's assembly of the stencil. */
+ * For example: uemu-lift-one --live=CZ 39d8 7502. FLAGS are letters of CPAZSO, those that are needed
+ * afterwards; without the option all are. Prints the decoded form, the lifted IR, and the assembly. */
 #include "Frontend/lift.h"
 #include "Frontend/shape.h"
 
@@ -28,10 +28,20 @@ static size_t parse_hex(const char *text, uint8_t *bytes, size_t size) {
   return count;
 }
 
+static const char flag_letters[] = "CPAZSO";
+
+static uint8_t parse_flags(const char *text) {
+  uint8_t flags = 0;
+  for (unsigned f = 0; f < FLAG_COUNT; f++)
+    if (strchr(text, flag_letters[f]))
+      flags |= (uint8_t)(1 << f);
+  return flags;
+}
+
 static void print_flags(const char *what, unsigned flags) {
   printf("  %s ", what);
   for (unsigned f = 0; f < FLAG_COUNT; f++)
-    putchar(flags & 1 << f ? "CPAZSO"[f] : '-');
+    putchar(flags & 1 << f ? flag_letters[f] : '-');
 }
 
 static void print_insn(const struct insn *insn) {
@@ -82,14 +92,17 @@ static void print_assembly(LLVMModuleRef module) {
 
 int main(int argc, char **argv) {
   enum lift_setting setting = LIFT_STENCIL;
+  uint8_t live = FLAGS_ALL;
   int first = 1;
-  if (first < argc && strcmp(argv[first], "--block") == 0) {
-    setting = LIFT_BLOCK;
-    first++;
+  for (; first < argc && argv[first][0] == '-'; first++) {
+    if (strcmp(argv[first], "--block") == 0)
+      setting = LIFT_BLOCK;
+    else if (strncmp(argv[first], "--live=", 7) == 0)
+      live = parse_flags(argv[first] + 7);
   }
   unsigned count = (unsigned)(argc - first);
   if (count < 1 || count > 2) {
-    fprintf(stderr, "usage: uemu-lift-one [--block] HEXBYTES [HEXBYTES]\n");
+    fprintf(stderr, "usage: uemu-lift-one [--block] [--live=FLAGS] HEXBYTES [HEXBYTES]\n");
     return 2;
   }
   struct insn insns[2];
@@ -108,7 +121,7 @@ int main(int argc, char **argv) {
   }
   struct lifter lifter;
   lifter_init(&lifter, setting);
-  LLVMValueRef function = lifter_function(&lifter, "stencil", insns, count, changed);
+  LLVMValueRef function = lifter_function(&lifter, "stencil", insns, count, live & changed);
   if (!function) {
     fprintf(stderr, "uemu-lift-one: %s\n", lifter.failure);
     return 1;

@@ -33,7 +33,7 @@ static int open_interpreter(struct loader_program *program, struct loader_error 
     return result;
 
   struct loader_error why;
-  result = loader_file_open(&elf->interpreter, path, program->sysroot, &why);
+  result = loader_interpreter_open(&elf->interpreter, path, program->sysroot, &why);
   if (result == -ENOENT)
     return loader_fail(
         error, ENOENT,

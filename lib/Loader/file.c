@@ -158,6 +158,12 @@ int loader_file_open(struct loader_file *file, const char *path, const char *sys
   return result;
 }
 
+int loader_interpreter_open(struct loader_file *file, const char *path, const char *sysroot,
+                            struct loader_error *error) {
+  /* The kernel takes an empty name that a file gives for the working directory. */
+  return loader_file_open(file, path[0] ? path : ".", sysroot, error);
+}
+
 void loader_file_close(struct loader_file *file) {
   if (file->fd >= 0)
     close(file->fd);

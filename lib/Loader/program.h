@@ -23,6 +23,9 @@ struct loader_file {
  * NULL) if there is one. */
 int loader_file_open(struct loader_file *file, const char *path, const char *sysroot,
                      struct loader_error *error);
+/* The same for a name that a #! line or PT_INTERP gives: an empty one is EACCES, not ENOENT. */
+int loader_interpreter_open(struct loader_file *file, const char *path, const char *sysroot,
+                            struct loader_error *error);
 void loader_file_close(struct loader_file *file);
 
 /* Reads exactly `length` bytes at `offset`: 0, -EIO if the file ends before, or the errno of read(2). */

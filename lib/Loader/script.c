@@ -97,7 +97,7 @@ static int script_open(struct loader_program *program, struct loader_error *erro
 
   struct loader_file interpreter;
   struct loader_error why;
-  int result = loader_file_open(&interpreter, line.interpreter, program->sysroot, &why);
+  int result = loader_interpreter_open(&interpreter, line.interpreter, program->sysroot, &why);
   if (result < 0)
     return loader_fail(error, -result, "%.200s: line 1: bad interpreter: %.250s", script, why.message);
   loader_file_close(&program->file);

@@ -72,11 +72,7 @@ bool loader_mode_allows_execute(const struct stat *status) {
     return status->st_mode & 0111;
   if (geteuid() == status->st_uid)
     return status->st_mode & S_IXUSR;
-  gid_t groups[65536 / sizeof(gid_t)];
-  const int count = getgroups(sizeof groups / sizeof groups[0], groups);
-  bool member = getegid() == status->st_gid;
-  for (int i = 0; i < count && !member; i++)
-    member = groups[i] == status->st_gid;
+  const bool member = getegid() == status->st_gid || group_member(status->st_gid);
   return status->st_mode & (member ? S_IXGRP : S_IXOTH);
 }
 

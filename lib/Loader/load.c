@@ -135,8 +135,10 @@ int loader_load(struct loader_program *program, char *const envp[], const struct
   guest_memory_set_read_implies_exec(image->personality & READ_IMPLIES_EXEC);
   guest_memory_set_stack_limit(options->stack_limit);
 
-  const struct stack_strings strings = {
-      .filename = program->filename, .argv = program->argv, .envp = envp, .argv0 = options->argv0};
+  const struct stack_strings strings = {.filename = program->filename,
+                                        .argv = program->argv,
+                                        .envp = envp,
+                                        .argv0 = program->is_interpreted ? NULL : options->argv0};
   result = map_stack(&strings, image, options->stack_limit, error);
   if (result == 0)
     result = format->load(program, image, error);

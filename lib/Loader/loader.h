@@ -72,7 +72,7 @@ struct loader_image {
 
 struct loader_options {
   uint64_t stack_limit; /* bytes; RLIMIT_STACK's soft limit unless -s says otherwise */
-  const char *argv0;    /* -0, or NULL */
+  const char *argv0;    /* -0, or NULL: instead of the argv[0] given to loader_open (a script drops it) */
   uint32_t personality; /* inherited, as personality(2) */
 
   /* Entries of the auxiliary vector, getauxval(3). */

@@ -51,7 +51,8 @@ struct loader_program {
   struct loader_file file;
   const struct loader_format *format;
   bool is_host_program;
-  char **argv; /* as the program will get it; strings owned */
+  bool is_interpreted; /* a #! line has dropped the argv[0] that exec was given */
+  char **argv;         /* as the program will get it; strings owned */
   size_t argc;
   uint64_t given_argc, given_argv_bytes; /* of the caller's argv, with NULs: E2BIG looks at both */
   struct elf_program elf;

@@ -83,6 +83,7 @@ static int replace_arguments(struct loader_program *program, const char *script,
   free(program->argv);
   program->argv = argv;
   program->argc = count;
+  program->is_interpreted = true;
   return 0;
 }
 

@@ -514,6 +514,34 @@ static void test_stack_contents(void **state) {
   assert_memory_not_equal(random[0], random[1], 16);
 }
 
+/* -0 stands for the argv[0] that was given, and a script drops that one. */
+static void test_argv0(void **state) {
+  (void)state;
+  const char *path = test_elf_file("program", program(ET_EXEC));
+  char text[256];
+  snprintf(text, sizeof text, "#!%s\n", path);
+  test_file("script", text, strlen(text), 0755);
+  for (int script = 0; script < 2; script++) {
+    const pid_t child = fork();
+    if (child == 0) {
+      struct loader_error error;
+      struct loader_image image;
+      const struct loader_options options = {.stack_limit = STACK_LIMIT, .argv0 = "another"};
+      struct loader_program *opened =
+          guest_memory_init() == 0
+              ? loader_open(test_path(script ? "script" : "program"), arguments, NULL, &error)
+              : NULL;
+      if (!opened || loader_load(opened, environment, &options, &image, &error) < 0)
+        _exit(2);
+      const char *argv0 = guest_to_host(*(const uint32_t *)guest_to_host(image.stack + 4));
+      _exit(strcmp(argv0, script ? path : "another") == 0 ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+  }
+}
+
 static void test_set_user_id(void **state) {
   (void)state;
   if (geteuid() != 0)
@@ -552,6 +580,7 @@ int main(void) {
       cmocka_unit_test(test_growth),
       cmocka_unit_test(test_stack_contents),
       cmocka_unit_test(test_set_user_id),
+      cmocka_unit_test(test_argv0),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

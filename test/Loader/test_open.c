@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -98,9 +101,23 @@ static void test_busy(void **state) {
   assert_int_equal(native, ours);
 }
 
+/* From here on this process has a kernel that knows neither AT_EXECVE_CHECK nor openat2. */
+static void become_old_kernel(void) {
+  struct sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_execveat, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 2, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+  };
+  const struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+    _exit(98);
+}
+
 /* As somebody who is not root: permission bits of owner, group and others. */
-static void test_permissions(void **state) {
-  (void)state;
+static void check_permissions(bool old_kernel) {
   if (geteuid() != 0 || !native_is_i386())
     skip();
   static const struct {
@@ -120,13 +137,42 @@ static void test_permissions(void **state) {
       if (setgroups(1, &group) || setgid(1000) || setuid(1000))
         _exit(99);
       const struct native_result native = native_exec(path, no_strings, no_strings, NULL);
+      if (old_kernel)
+        become_old_kernel();
       _exit(native.error == open_errno(path, NULL) ? 0 : 1);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     if (status != 0)
-      fail_msg("row %zu: differs from the kernel", i);
+      fail_msg("row %zu: differs from the kernel (status %#x)", i, status);
   }
+}
+
+static void test_permissions(void **state) {
+  (void)state;
+  check_permissions(false);
+}
+
+static void test_permissions_on_old_kernel(void **state) {
+  (void)state;
+  check_permissions(true);
+}
+
+/* Without openat2 the sysroot still works, but for absolute links. */
+static void test_sysroot_on_old_kernel(void **state) {
+  (void)state;
+  char root[128];
+  snprintf(root, sizeof root, "%s", test_path("old_root"));
+  assert_int_equal(mkdir(root, 0755), 0);
+  test_elf_file("old_root/program", good());
+  const pid_t child = fork();
+  if (child == 0) {
+    become_old_kernel();
+    _exit(open_errno("/program", root) == 0 && open_errno("/missing", root) == ENOENT ? 0 : 1);
+  }
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
 }
 
 static void test_formats(void **state) {
@@ -412,11 +458,18 @@ static void test_argument_limits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_files),       cmocka_unit_test(test_busy),
-      cmocka_unit_test(test_permissions), cmocka_unit_test(test_formats),
-      cmocka_unit_test(test_doomed),      cmocka_unit_test(test_interpreters),
-      cmocka_unit_test(test_scripts),     cmocka_unit_test(test_host_program),
-      cmocka_unit_test(test_sysroot),     cmocka_unit_test(test_argument_limits),
+      cmocka_unit_test(test_files),
+      cmocka_unit_test(test_busy),
+      cmocka_unit_test(test_permissions),
+      cmocka_unit_test(test_formats),
+      cmocka_unit_test(test_permissions_on_old_kernel),
+      cmocka_unit_test(test_sysroot_on_old_kernel),
+      cmocka_unit_test(test_doomed),
+      cmocka_unit_test(test_interpreters),
+      cmocka_unit_test(test_scripts),
+      cmocka_unit_test(test_host_program),
+      cmocka_unit_test(test_sysroot),
+      cmocka_unit_test(test_argument_limits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

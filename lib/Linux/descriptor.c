@@ -343,17 +343,5 @@ int32_t sys_fcntl64(struct thread *thread, const uint32_t arg[6]) {
   }
 }
 
-/* The older call does not know 64-bit locks. */
-int32_t sys_fcntl(struct thread *thread, const uint32_t arg[6]) {
-  switch (arg[1]) {
-  case GUEST_F_GETLK64:
-  case GUEST_F_SETLK64:
-  case GUEST_F_SETLKW64:
-  case F_OFD_GETLK:
-  case F_OFD_SETLK:
-  case F_OFD_SETLKW:
-    return -EINVAL;
-  default:
-    return fcntl_any(thread, arg[0], arg[1], arg[2]);
-  }
-}
+/* For x86-64 kernels the older call is the same as the newer one. */
+int32_t sys_fcntl(struct thread *thread, const uint32_t arg[6]) { return sys_fcntl64(thread, arg); }

@@ -132,10 +132,12 @@ static int64_t seek(int fd, int64_t offset, uint32_t whence) {
   return cookie == -ENOENT ? result : cookie;
 }
 
+/* An i386 kernel says EOVERFLOW to what does not fit; an x86-64 one cuts it off. */
 int32_t sys_lseek(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
-  const int64_t result = seek((int)arg[0], (int32_t)arg[1], arg[2]);
-  return result > SMALL_FILE_END ? -EOVERFLOW : (int32_t)result;
+  const int32_t result = (int32_t)seek((int)arg[0], (int32_t)arg[1], arg[2]);
+  if (result == SYSCALL_KEEP_EAX) /* 2 GiB, which looks like it */
+    thread->cpu->gpr[GPR_EAX] = (uint32_t)result;
+  return result;
 }
 
 int32_t sys__llseek(struct thread *thread, const uint32_t arg[6]) {

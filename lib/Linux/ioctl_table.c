@@ -116,6 +116,8 @@ static const struct ioctl_row rows[] = {
     CONVERT(FS_IOC_FIEMAP, ioctl_extents),
     NUMBER(FS_IOC32_GETFLAGS, FS_IOC_GETFLAGS, 4),
     NUMBER(FS_IOC32_SETFLAGS, FS_IOC_SETFLAGS, 0),
+    PASS(FS_IOC_GETFLAGS, 4), /* the kernel takes the 64-bit number from 32-bit programs too */
+    PASS(FS_IOC_SETFLAGS, 0),
     NUMBER(FS_IOC32_GETVERSION, FS_IOC_GETVERSION, 4),
     NUMBER(FS_IOC32_SETVERSION, FS_IOC_SETVERSION, 0),
     PASS(FS_IOC_FSGETXATTR, 0),

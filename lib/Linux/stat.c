@@ -139,9 +139,8 @@ static int32_t put_statfs64(int32_t result, const struct statfs *status, guest_a
   return result ? result : guest_copy_out(to, &guest, sizeof guest);
 }
 
-/* The caller names the size of its struct. glibc says 84; 88 is what a compiler makes of it that aligns
- * 64-bit numbers to 8. */
-static bool is_statfs64_size(uint32_t size) { return size == sizeof(struct guest_statfs64) || size == 88; }
+/* The caller names the size of its struct. */
+static bool is_statfs64_size(uint32_t size) { return size == sizeof(struct guest_statfs64); }
 
 int32_t sys_statfs(struct thread *thread, const uint32_t arg[6]) {
   struct statfs status;

@@ -40,7 +40,7 @@ static int32_t open_small(struct thread *thread, int directory, const char *path
   if (fd < 0)
     return fd;
   if (flags & O_PATH) {
-    descriptor_opened(fd, 0);
+    descriptor_opened(thread->process, fd, 0);
     return fd;
   }
   uint8_t record = DESCRIPTOR_SMALL;
@@ -54,7 +54,7 @@ static int32_t open_small(struct thread *thread, int directory, const char *path
     if (S_ISBLK(status.st_mode))
       record = 0; /* block devices are always large */
   }
-  descriptor_opened(fd, record);
+  descriptor_opened(thread->process, fd, record);
   return fd;
 }
 
@@ -67,7 +67,7 @@ static int32_t open_at(struct thread *thread, int directory, guest_addr name, ui
     return open_small(thread, directory, path, flags, mode);
   int32_t fd = syscall_restartable(HOST_CALL_BLOCKING(thread, SYS_openat, directory, path, flags, mode));
   if (fd >= 0)
-    descriptor_opened(fd, 0);
+    descriptor_opened(thread->process, fd, 0);
   return fd;
 }
 
@@ -99,7 +99,7 @@ int32_t sys_openat2(struct thread *thread, const uint32_t arg[6]) {
   int32_t fd =
       syscall_restartable(HOST_CALL_BLOCKING(thread, SYS_openat2, (int)arg[0], name, arg[2], arg[3]));
   if (fd >= 0)
-    descriptor_opened(fd, 0);
+    descriptor_opened(thread->process, fd, 0);
   return fd;
 }
 
@@ -121,10 +121,9 @@ int32_t sys_name_to_handle_at(struct thread *thread, const uint32_t arg[6]) {
 }
 
 int32_t sys_open_by_handle_at(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
   int32_t fd = (int32_t)HOST_CALL(SYS_open_by_handle_at, (int)arg[0], arg[1], arg[2]);
   if (fd >= 0)
-    descriptor_opened(fd, arg[2] & GUEST_O_LARGEFILE ? 0 : DESCRIPTOR_SMALL);
+    descriptor_opened(thread->process, fd, arg[2] & GUEST_O_LARGEFILE ? 0 : DESCRIPTOR_SMALL);
   return fd;
 }
 
@@ -132,7 +131,7 @@ int32_t sys_close(struct thread *thread, const uint32_t arg[6]) {
   const int fd = (int)arg[0];
   if (descriptor_is_reserved(thread->process, fd))
     return -EBADF;
-  descriptor_closing(fd);
+  descriptor_closing(thread->process, fd);
   return (int32_t)HOST_CALL(SYS_close, fd);
 }
 
@@ -145,7 +144,7 @@ int32_t sys_close_range(struct thread *thread, const uint32_t arg[6]) {
 
   for (uint32_t fd = first; fd <= last && fd < RECORDS_END; fd++)
     if (!descriptor_is_reserved(thread->process, (int)fd))
-      descriptor_closing((int)fd);
+      descriptor_closing(thread->process, (int)fd);
   uint32_t own[2] = {(uint32_t)thread->process->self_fd, (uint32_t)log_descriptor()};
   if (own[0] > own[1]) {
     uint32_t low = own[1];
@@ -168,15 +167,14 @@ int32_t sys_close_range(struct thread *thread, const uint32_t arg[6]) {
 }
 
 /* After a successful copy. */
-static int32_t duplicated(uint32_t from, int32_t to) {
+static int32_t duplicated(struct thread *thread, uint32_t from, int32_t to) {
   if (to >= 0 && (uint32_t)to != from)
-    descriptor_duplicated((int)from, to);
+    descriptor_duplicated(thread->process, (int)from, to);
   return to;
 }
 
 int32_t sys_dup(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
-  return duplicated(arg[0], (int32_t)HOST_CALL(SYS_dup, arg[0]));
+  return duplicated(thread, arg[0], (int32_t)HOST_CALL(SYS_dup, arg[0]));
 }
 
 static int32_t dup_to(struct thread *thread, uint32_t from, uint32_t to, bool is_dup3, uint32_t flags) {
@@ -184,9 +182,10 @@ static int32_t dup_to(struct thread *thread, uint32_t from, uint32_t to, bool is
   if (error)
     return error;
   if (from != to && HOST_CALL(SYS_fcntl, from, F_GETFD) >= 0)
-    descriptor_closing((int)to);
+    descriptor_closing(thread->process, (int)to);
   return duplicated(
-      from, (int32_t)(is_dup3 ? HOST_CALL(SYS_dup3, from, to, flags) : HOST_CALL(SYS_dup2, from, to)));
+      thread, from,
+      (int32_t)(is_dup3 ? HOST_CALL(SYS_dup3, from, to, flags) : HOST_CALL(SYS_dup2, from, to)));
 }
 
 int32_t sys_dup2(struct thread *thread, const uint32_t arg[6]) {
@@ -196,7 +195,7 @@ int32_t sys_dup3(struct thread *thread, const uint32_t arg[6]) {
   return dup_to(thread, arg[0], arg[1], true, arg[2]);
 }
 
-static int32_t make_pipe(guest_addr pair, uint32_t flags) {
+static int32_t make_pipe(struct thread *thread, guest_addr pair, uint32_t flags) {
   int fds[2];
   int32_t result = (int32_t)HOST_CALL(SYS_pipe2, fds, flags);
   if (result < 0)
@@ -206,19 +205,13 @@ static int32_t make_pipe(guest_addr pair, uint32_t flags) {
     HOST_CALL(SYS_close, fds[1]);
     return -EFAULT;
   }
-  descriptor_opened(fds[0], 0);
-  descriptor_opened(fds[1], 0);
+  descriptor_opened(thread->process, fds[0], 0);
+  descriptor_opened(thread->process, fds[1], 0);
   return 0;
 }
 
-int32_t sys_pipe(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
-  return make_pipe(arg[0], 0);
-}
-int32_t sys_pipe2(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
-  return make_pipe(arg[0], arg[1]);
-}
+int32_t sys_pipe(struct thread *thread, const uint32_t arg[6]) { return make_pipe(thread, arg[0], 0); }
+int32_t sys_pipe2(struct thread *thread, const uint32_t arg[6]) { return make_pipe(thread, arg[0], arg[1]); }
 
 int32_t sys_flock(struct thread *thread, const uint32_t arg[6]) {
   return syscall_restartable(HOST_CALL_BLOCKING(thread, SYS_flock, arg[0], arg[1]));
@@ -312,10 +305,10 @@ static int32_t fcntl_any(struct thread *thread, uint32_t fd, uint32_t command, u
     return lock_call(thread, fd, (int)command, argument, false);
   case F_DUPFD:
   case F_DUPFD_CLOEXEC:
-    return duplicated(fd, (int32_t)HOST_CALL(SYS_fcntl, fd, command, argument));
+    return duplicated(thread, fd, (int32_t)HOST_CALL(SYS_fcntl, fd, command, argument));
   case F_GETFL: {
     int32_t result = (int32_t)HOST_CALL(SYS_fcntl, fd, F_GETFL);
-    if (result >= 0 && (descriptor_flags((int)fd) & DESCRIPTOR_SMALL))
+    if (result >= 0 && (descriptor_flags(thread->process, (int)fd) & DESCRIPTOR_SMALL))
       result &= ~GUEST_O_LARGEFILE;
     return result;
   }

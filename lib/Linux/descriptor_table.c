@@ -29,13 +29,25 @@ static _Atomic uint8_t flags[FLAGS_LIMIT];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static struct cookies *all_cookies;
+static _Atomic(const struct process *)
+    owner; /* the first to ask; children of fork have it at the same address */
+
+static bool is_owner(const struct process *process) {
+  const struct process *expected = NULL;
+  return atomic_compare_exchange_strong(&owner, &expected, process) || expected == process;
+}
 
 static void take_lock(void) { pthread_mutex_lock(&lock); }
 static void drop_lock(void) { pthread_mutex_unlock(&lock); }
 static void hold_lock_over_fork(void) { pthread_atfork(take_lock, drop_lock, drop_lock); }
 
-uint8_t descriptor_flags(int fd) {
+static uint8_t flags_of(int fd) {
   return fd >= 0 && fd < FLAGS_LIMIT ? atomic_load_explicit(&flags[fd], memory_order_relaxed) : 0;
+}
+
+uint8_t descriptor_flags(const struct process *process, int fd) {
+  const uint8_t value = flags_of(fd);
+  return value && is_owner(process) ? value : 0;
 }
 
 static void set_flags(int fd, uint8_t value) {
@@ -72,14 +84,17 @@ static struct cookies *new_cookies(int fd) {
   }
   cookies->next = all_cookies;
   all_cookies = cookies;
-  set_flags(fd, descriptor_flags(fd) | DESCRIPTOR_COOKIES);
+  set_flags(fd, flags_of(fd) | DESCRIPTOR_COOKIES);
   return cookies;
 }
 
-void descriptor_opened(int fd, uint8_t value) { set_flags(fd, value); }
+void descriptor_opened(const struct process *process, int fd, uint8_t value) {
+  if (is_owner(process))
+    set_flags(fd, value);
+}
 
-void descriptor_closing(int fd) {
-  const uint8_t had = descriptor_flags(fd);
+void descriptor_closing(const struct process *process, int fd) {
+  const uint8_t had = descriptor_flags(process, fd);
   if (!had)
     return;
   set_flags(fd, 0);
@@ -101,8 +116,10 @@ void descriptor_closing(int fd) {
   drop_lock();
 }
 
-void descriptor_duplicated(int from, int to) {
-  uint8_t value = descriptor_flags(from);
+void descriptor_duplicated(const struct process *process, int from, int to) {
+  uint8_t value = descriptor_flags(process, from);
+  if (!is_owner(process))
+    return;
   if (value & DESCRIPTOR_COOKIES) {
     take_lock();
     struct cookies *cookies = find_cookies(from, NULL);
@@ -130,9 +147,11 @@ int descriptor_vacate(struct process *process, int fd) {
   return 0;
 }
 
-int64_t descriptor_cookie(int fd, uint32_t previous, uint64_t offset) {
+int64_t descriptor_cookie(const struct process *process, int fd, uint32_t previous, uint64_t offset) {
   if (offset < COOKIE_BASE)
     return (int64_t)offset;
+  if (!is_owner(process))
+    return (int64_t)(offset & INT32_MAX);
   int64_t result = -ENOMEM;
   take_lock();
   struct cookies *cookies = find_cookies(fd, NULL);
@@ -160,8 +179,8 @@ out:
   return result;
 }
 
-int64_t descriptor_offset(int fd, uint32_t cookie) {
-  if (cookie < COOKIE_BASE)
+int64_t descriptor_offset(const struct process *process, int fd, uint32_t cookie) {
+  if (cookie < COOKIE_BASE || !is_owner(process))
     return cookie;
   take_lock();
   const struct cookies *cookies = find_cookies(fd, NULL);
@@ -171,9 +190,11 @@ int64_t descriptor_offset(int fd, uint32_t cookie) {
   return offset;
 }
 
-int64_t descriptor_cookie_of(int fd, uint64_t offset) {
+int64_t descriptor_cookie_of(const struct process *process, int fd, uint64_t offset) {
   if (offset < COOKIE_BASE)
     return (int64_t)offset;
+  if (!is_owner(process))
+    return (int64_t)(offset & INT32_MAX);
   int64_t result = -ENOENT;
   take_lock();
   const struct cookies *cookies = find_cookies(fd, NULL);
@@ -186,7 +207,9 @@ int64_t descriptor_cookie_of(int fd, uint64_t offset) {
   return result;
 }
 
-void descriptor_cookies_forget(int fd) {
+void descriptor_cookies_forget(const struct process *process, int fd) {
+  if (!is_owner(process))
+    return;
   take_lock();
   struct cookies *cookies = find_cookies(fd, NULL);
   if (cookies)

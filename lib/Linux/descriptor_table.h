@@ -6,7 +6,8 @@
  *   numbers that fit into 31 bits (directory.c).
  *
  * Both belong to the open file description: dup copies share them. A descriptor without a record is
- * an ordinary large file: so are those that came through exec or a socket.
+ * an ordinary large file: so are those that came through exec or a socket. A vfork child, which shares
+ * our memory but not our descriptors, has no records and leaves its parent's alone: `process` tells.
  *
  * Some descriptors are the emulator's own; the guest must neither close nor replace them.
  *
@@ -22,13 +23,13 @@ enum descriptor_flag {
   DESCRIPTOR_COOKIES = 1 << 2, /* has directory cookies */
 };
 
-uint8_t descriptor_flags(int fd);
+uint8_t descriptor_flags(const struct process *process, int fd);
 
 /* A new descriptor, with the flags given (no DESCRIPTOR_COOKIES). */
-void descriptor_opened(int fd, uint8_t flags);
+void descriptor_opened(const struct process *process, int fd, uint8_t flags);
 /* `fd` is about to be closed (or replaced). */
-void descriptor_closing(int fd);
-void descriptor_duplicated(int from, int to);
+void descriptor_closing(const struct process *process, int fd);
+void descriptor_duplicated(const struct process *process, int from, int to);
 
 /* Is it one of the emulator's own? */
 bool descriptor_is_reserved(const struct process *process, int fd);
@@ -38,11 +39,11 @@ int descriptor_vacate(struct process *process, int fd);
 /* Directory cookies: numbers from 0 to INT32_MAX for host offsets. descriptor_cookie gives the cookie for
  * `offset`, which follows the position that has the cookie `previous`; negative errno: no memory.
  * descriptor_offset is the way back: -EINVAL for a number that was never given out. */
-int64_t descriptor_cookie(int fd, uint32_t previous, uint64_t offset);
-int64_t descriptor_offset(int fd, uint32_t cookie);
+int64_t descriptor_cookie(const struct process *process, int fd, uint32_t previous, uint64_t offset);
+int64_t descriptor_offset(const struct process *process, int fd, uint32_t cookie);
 /* The cookie that was given out last for `offset`; -ENOENT if none was. */
-int64_t descriptor_cookie_of(int fd, uint64_t offset);
+int64_t descriptor_cookie_of(const struct process *process, int fd, uint64_t offset);
 /* The directory was rewound: earlier cookies are void (seekdir(3p)). */
-void descriptor_cookies_forget(int fd);
+void descriptor_cookies_forget(const struct process *process, int fd);
 
 #endif

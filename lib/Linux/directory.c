@@ -47,9 +47,9 @@ struct guest_old_entry {
 enum { READ_AT_ONCE = 16384 };
 
 /* Cookie of the position at which the descriptor stands. */
-static int64_t current_cookie(int fd) {
+static int64_t current_cookie(const struct process *process, int fd) {
   const int64_t offset = HOST_CALL(SYS_lseek, fd, 0, SEEK_CUR);
-  const int64_t cookie = offset < 0 ? offset : descriptor_cookie_of(fd, (uint64_t)offset);
+  const int64_t cookie = offset < 0 ? offset : descriptor_cookie_of(process, fd, (uint64_t)offset);
   return cookie == -ENOENT ? 0 : cookie;
 }
 
@@ -65,10 +65,11 @@ static long read_entries(int fd, void *entries, uint32_t size) {
  * negative errno; what did not fit is left to be read again. */
 typedef int32_t put_entry(const struct entry64 *entry, uint32_t cookie, uint8_t *to, uint32_t room);
 
-static int32_t read_directory(int fd, guest_addr buffer, uint32_t size, put_entry *put) {
+static int32_t read_directory(const struct process *process, int fd, guest_addr buffer, uint32_t size,
+                              put_entry *put) {
   uint8_t host[READ_AT_ONCE], guest[READ_AT_ONCE];
   const int64_t start = HOST_CALL(SYS_lseek, fd, 0, SEEK_CUR);
-  int64_t cookie = current_cookie(fd);
+  int64_t cookie = current_cookie(process, fd);
   const long got = read_entries(fd, host, size);
   if (got <= 0)
     return (int32_t)got;
@@ -79,7 +80,7 @@ static int32_t read_directory(int fd, guest_addr buffer, uint32_t size, put_entr
   int32_t error = 0;
   for (long at = 0; at < got;) {
     const struct entry64 *entry = (const struct entry64 *)(host + at);
-    cookie = descriptor_cookie(fd, (uint32_t)cookie, (uint64_t)entry->offset);
+    cookie = descriptor_cookie(process, fd, (uint32_t)cookie, (uint64_t)entry->offset);
     const int32_t length =
         cookie < 0 ? (int32_t)cookie : put(entry, (uint32_t)cookie, guest + used, room - used);
     if (length <= 0) {
@@ -127,27 +128,25 @@ static int32_t put_guest_entry(const struct entry64 *entry, uint32_t cookie, uin
 }
 
 int32_t sys_getdents64(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
-  return read_directory((int)arg[0], arg[1], arg[2], put_entry64);
+  return read_directory(thread->process, (int)arg[0], arg[1], arg[2], put_entry64);
 }
 
 int32_t sys_getdents(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
-  return read_directory((int)arg[0], arg[1], arg[2], put_guest_entry);
+  return read_directory(thread->process, (int)arg[0], arg[1], arg[2], put_guest_entry);
 }
 
 /* One entry a call, and 1; 0 at the end. */
 int32_t sys_readdir(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
+  const struct process *process = thread->process;
   const int fd = (int)arg[0];
   uint8_t host[ENTRY64_LARGEST], guest[sizeof(struct guest_old_entry) + 256];
   const int64_t start = HOST_CALL(SYS_lseek, fd, 0, SEEK_CUR);
-  const int64_t cookie = current_cookie(fd);
+  const int64_t cookie = current_cookie(process, fd);
   const long got = read_entries(fd, host, 0);
   if (got <= 0)
     return (int32_t)got;
   const struct entry64 *entry = (const struct entry64 *)host;
-  const int64_t next = descriptor_cookie(fd, (uint32_t)cookie, (uint64_t)entry->offset);
+  const int64_t next = descriptor_cookie(process, fd, (uint32_t)cookie, (uint64_t)entry->offset);
   if (next < 0 || entry->inode > UINT32_MAX) {
     HOST_CALL(SYS_lseek, fd, start, SEEK_SET);
     return next < 0 ? (int32_t)next : -EOVERFLOW;

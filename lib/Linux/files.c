@@ -21,8 +21,8 @@ static int64_t pair(uint32_t low, uint32_t high) { return (int64_t)((uint64_t)hi
 
 /* Writing at `position` (-1: the file's own) through a descriptor that is not large: takes from
  * *count what lies past 2 GiB. 0, or -EFBIG if nothing is left. */
-static int limit_write(int fd, int64_t position, size_t *count) {
-  if (!(descriptor_flags(fd) & DESCRIPTOR_LIMITED) || *count == 0)
+static int limit_write(const struct process *process, int fd, int64_t position, size_t *count) {
+  if (!(descriptor_flags(process, fd) & DESCRIPTOR_LIMITED) || *count == 0)
     return 0;
   struct stat status;
   if ((HOST_CALL(SYS_fcntl, fd, F_GETFL) & O_APPEND) && HOST_CALL(SYS_fstat, fd, &status) == 0)
@@ -39,13 +39,14 @@ static int limit_write(int fd, int64_t position, size_t *count) {
 }
 
 /* The same for a vector: shortens it. */
-static int limit_write_vector(int fd, int64_t position, struct iovec *vector, int *count) {
-  if (!(descriptor_flags(fd) & DESCRIPTOR_LIMITED))
+static int limit_write_vector(const struct process *process, int fd, int64_t position, struct iovec *vector,
+                              int *count) {
+  if (!(descriptor_flags(process, fd) & DESCRIPTOR_LIMITED))
     return 0;
   size_t total = 0;
   for (int i = 0; i < *count; i++)
     total += vector[i].iov_len;
-  int error = limit_write(fd, position, &total);
+  int error = limit_write(process, fd, position, &total);
   for (int i = 0; i < *count; i++) {
     if (vector[i].iov_len > total)
       vector[i].iov_len = total;
@@ -60,7 +61,7 @@ int32_t sys_read(struct thread *thread, const uint32_t arg[6]) {
 
 int32_t sys_write(struct thread *thread, const uint32_t arg[6]) {
   size_t count = arg[2];
-  int error = limit_write((int)arg[0], -1, &count);
+  int error = limit_write(thread->process, (int)arg[0], -1, &count);
   if (error)
     return error;
   return syscall_restartable(HOST_CALL_BLOCKING(thread, SYS_write, arg[0], arg[1], count));
@@ -74,7 +75,7 @@ int32_t sys_pread64(struct thread *thread, const uint32_t arg[6]) {
 int32_t sys_pwrite64(struct thread *thread, const uint32_t arg[6]) {
   const int64_t position = pair(arg[3], arg[4]);
   size_t count = arg[2];
-  int error = position < 0 ? -EINVAL : limit_write((int)arg[0], position, &count);
+  int error = position < 0 ? -EINVAL : limit_write(thread->process, (int)arg[0], position, &count);
   if (error)
     return error;
   return syscall_restartable(HOST_CALL_BLOCKING(thread, SYS_pwrite64, arg[0], arg[1], count, position));
@@ -91,7 +92,7 @@ static int32_t vector_call(struct thread *thread, long number, const uint32_t ar
     long valid = HOST_CALL(SYS_fcntl, arg[0], F_GETFD);
     return valid < 0 ? (int32_t)valid : count;
   }
-  int error = writes ? limit_write_vector((int)arg[0], position, vector, &count) : 0;
+  int error = writes ? limit_write_vector(thread->process, (int)arg[0], position, vector, &count) : 0;
   if (error)
     return error;
   return syscall_restartable(HOST_CALL_BLOCKING(thread, number, arg[0], vector, count, position, 0, flags));
@@ -117,32 +118,31 @@ int32_t sys_pwritev2(struct thread *thread, const uint32_t arg[6]) {
 }
 
 /* lseek(2) in host terms. A directory's offsets may be cookies, in and out. */
-static int64_t seek(int fd, int64_t offset, uint32_t whence) {
-  if (!(descriptor_flags(fd) & DESCRIPTOR_COOKIES))
+static int64_t seek(const struct process *process, int fd, int64_t offset, uint32_t whence) {
+  if (!(descriptor_flags(process, fd) & DESCRIPTOR_COOKIES))
     return HOST_CALL(SYS_lseek, fd, offset, whence);
   if (whence == SEEK_SET && offset >= 0 && offset <= INT32_MAX) {
-    offset = descriptor_offset(fd, (uint32_t)offset);
+    offset = descriptor_offset(process, fd, (uint32_t)offset);
     if (offset < 0)
       return offset;
   }
   int64_t result = HOST_CALL(SYS_lseek, fd, offset, whence);
   if (result == 0 && whence == SEEK_SET)
-    descriptor_cookies_forget(fd);
-  const int64_t cookie = result > 0 ? descriptor_cookie_of(fd, (uint64_t)result) : result;
+    descriptor_cookies_forget(process, fd);
+  const int64_t cookie = result > 0 ? descriptor_cookie_of(process, fd, (uint64_t)result) : result;
   return cookie == -ENOENT ? result : cookie;
 }
 
 /* An i386 kernel says EOVERFLOW to what does not fit; an x86-64 one cuts it off. */
 int32_t sys_lseek(struct thread *thread, const uint32_t arg[6]) {
-  const int32_t result = (int32_t)seek((int)arg[0], (int32_t)arg[1], arg[2]);
+  const int32_t result = (int32_t)seek(thread->process, (int)arg[0], (int32_t)arg[1], arg[2]);
   if (result == SYSCALL_KEEP_EAX) /* 2 GiB, which looks like it */
     thread->cpu->gpr[GPR_EAX] = (uint32_t)result;
   return result;
 }
 
 int32_t sys__llseek(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
-  const int64_t result = seek((int)arg[0], pair(arg[2], arg[1]), arg[4]);
+  const int64_t result = seek(thread->process, (int)arg[0], pair(arg[2], arg[1]), arg[4]);
   if (result < 0)
     return (int32_t)result;
   return guest_copy_out(arg[3], &result, sizeof result);

@@ -185,44 +185,62 @@ static void file_system_overflow(void **state) {
 
 /* --- Descriptors ----------------------------------------------------------------------------- */
 
+static const struct process parent;
+
+/* A vfork child shares the memory, not the descriptors. */
+static void vfork_child(void **state) {
+  (void)state;
+  static const struct process child;
+  const uint64_t big = UINT64_C(0x1234567800000000);
+  descriptor_opened(&parent, 900, DESCRIPTOR_SMALL);
+  const int64_t cookie = descriptor_cookie(&parent, 900, 0, big);
+  descriptor_closing(&child, 900);
+  descriptor_opened(&child, 901, DESCRIPTOR_SMALL);
+  assert_int_equal(descriptor_flags(&child, 900), 0);
+  assert_int_equal(descriptor_flags(&parent, 901), 0);
+  assert_int_equal(descriptor_flags(&parent, 900), DESCRIPTOR_SMALL | DESCRIPTOR_COOKIES);
+  assert_true(descriptor_offset(&parent, 900, (uint32_t)cookie) == (int64_t)big);
+  descriptor_closing(&parent, 900);
+}
+
 static void cookies(void **state) {
   (void)state;
   enum { FD = 700, COPY = 701 };
   const uint64_t big = UINT64_C(0x1234567800000000);
-  assert_int_equal(descriptor_cookie(FD, 0, 5), 5);
-  const int64_t first = descriptor_cookie(FD, 5, big);
-  const int64_t second = descriptor_cookie(FD, (uint32_t)first, big + 1);
+  assert_int_equal(descriptor_cookie(&parent, FD, 0, 5), 5);
+  const int64_t first = descriptor_cookie(&parent, FD, 5, big);
+  const int64_t second = descriptor_cookie(&parent, FD, (uint32_t)first, big + 1);
   assert_true(first > 0 && second > first && second <= INT32_MAX);
-  assert_true(descriptor_offset(FD, (uint32_t)first) == (int64_t)big);
-  assert_int_equal(descriptor_offset(FD, 5), 5);
-  assert_int_equal(descriptor_offset(FD, (uint32_t)second + 1), -EINVAL);
-  assert_int_equal(descriptor_cookie_of(FD, big + 1), second);
-  assert_int_equal(descriptor_cookie_of(FD, big + 2), -ENOENT);
+  assert_true(descriptor_offset(&parent, FD, (uint32_t)first) == (int64_t)big);
+  assert_int_equal(descriptor_offset(&parent, FD, 5), 5);
+  assert_int_equal(descriptor_offset(&parent, FD, (uint32_t)second + 1), -EINVAL);
+  assert_int_equal(descriptor_cookie_of(&parent, FD, big + 1), second);
+  assert_int_equal(descriptor_cookie_of(&parent, FD, big + 2), -ENOENT);
   /* The same way once more gives the same cookies. */
-  assert_int_equal(descriptor_cookie(FD, 5, big), first);
-  assert_int_equal(descriptor_cookie(FD, (uint32_t)first, big + 1), second);
+  assert_int_equal(descriptor_cookie(&parent, FD, 5, big), first);
+  assert_int_equal(descriptor_cookie(&parent, FD, (uint32_t)first, big + 1), second);
 
-  descriptor_duplicated(FD, COPY);
-  descriptor_closing(FD);
-  assert_int_equal(descriptor_offset(FD, (uint32_t)first), -EINVAL);
-  assert_true(descriptor_offset(COPY, (uint32_t)second) == (int64_t)big + 1);
-  descriptor_cookies_forget(COPY);
-  assert_int_equal(descriptor_offset(COPY, (uint32_t)first), -EINVAL);
-  descriptor_closing(COPY);
-  assert_int_equal(descriptor_flags(COPY), 0);
+  descriptor_duplicated(&parent, FD, COPY);
+  descriptor_closing(&parent, FD);
+  assert_int_equal(descriptor_offset(&parent, FD, (uint32_t)first), -EINVAL);
+  assert_true(descriptor_offset(&parent, COPY, (uint32_t)second) == (int64_t)big + 1);
+  descriptor_cookies_forget(&parent, COPY);
+  assert_int_equal(descriptor_offset(&parent, COPY, (uint32_t)first), -EINVAL);
+  descriptor_closing(&parent, COPY);
+  assert_int_equal(descriptor_flags(&parent, COPY), 0);
 }
 
 static void small_files(void **state) {
   (void)state;
-  descriptor_opened(800, DESCRIPTOR_SMALL | DESCRIPTOR_LIMITED);
-  descriptor_duplicated(800, 801);
-  assert_int_equal(descriptor_flags(801), DESCRIPTOR_SMALL | DESCRIPTOR_LIMITED);
-  descriptor_closing(800);
-  assert_int_equal(descriptor_flags(800), 0);
-  assert_int_equal(descriptor_flags(801), DESCRIPTOR_SMALL | DESCRIPTOR_LIMITED);
-  descriptor_closing(801);
-  assert_int_equal(descriptor_flags(-1), 0);
-  assert_int_equal(descriptor_flags(1 << 20), 0);
+  descriptor_opened(&parent, 800, DESCRIPTOR_SMALL | DESCRIPTOR_LIMITED);
+  descriptor_duplicated(&parent, 800, 801);
+  assert_int_equal(descriptor_flags(&parent, 801), DESCRIPTOR_SMALL | DESCRIPTOR_LIMITED);
+  descriptor_closing(&parent, 800);
+  assert_int_equal(descriptor_flags(&parent, 800), 0);
+  assert_int_equal(descriptor_flags(&parent, 801), DESCRIPTOR_SMALL | DESCRIPTOR_LIMITED);
+  descriptor_closing(&parent, 801);
+  assert_int_equal(descriptor_flags(&parent, -1), 0);
+  assert_int_equal(descriptor_flags(&parent, 1 << 20), 0);
 }
 
 static void ioctl_requests(void **state) {
@@ -239,7 +257,7 @@ int main(void) {
       cmocka_unit_test(sysroot_lookup),  cmocka_unit_test(paths_of_the_guest),
       cmocka_unit_test(status_overflow), cmocka_unit_test(file_system_overflow),
       cmocka_unit_test(cookies),         cmocka_unit_test(small_files),
-      cmocka_unit_test(ioctl_requests),
+      cmocka_unit_test(ioctl_requests),  cmocka_unit_test(vfork_child),
   };
   return cmocka_run_group_tests(tests, make_sysroot, remove_sysroot);
 }

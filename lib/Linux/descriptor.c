@@ -6,6 +6,7 @@
 #include "Linux/host_syscall.h"
 #include "Linux/log.h"
 #include "Linux/path.h"
+#include "Linux/proc.h"
 #include "Linux/syscall_functions.h"
 
 #include "Runtime/guest_memory.h"
@@ -63,9 +64,12 @@ static int32_t open_at(struct thread *thread, int directory, guest_addr name, ui
   int error = follows(flags) ? guest_path(thread, name, path) : guest_path_nofollow(thread, name, path);
   if (error)
     return error;
+  int32_t fd = proc_open(thread, path, flags);
+  if (fd != -ENOENT)
+    return fd;
   if (!(flags & GUEST_O_LARGEFILE))
     return open_small(thread, directory, path, flags, mode);
-  int32_t fd = syscall_restartable(HOST_CALL_BLOCKING(thread, SYS_openat, directory, path, flags, mode));
+  fd = syscall_restartable(HOST_CALL_BLOCKING(thread, SYS_openat, directory, path, flags, mode));
   if (fd >= 0)
     descriptor_opened(thread->process, fd, 0);
   return fd;

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -183,6 +184,37 @@ static void directories(void **state) { (void)state, compare(scenario_directory)
 static void status(void **state) { (void)state, compare(scenario_stat); }
 static void waiting(void **state) { (void)state, compare(scenario_poll); }
 
+/* /proc/self/maps holds the guest's mappings and nothing else. */
+static void maps(void **state) {
+  (void)state;
+  enum { FILE_START = 0x20000000, PAGES = 2 * GUEST_PAGE_SIZE };
+  char name[] = "/tmp/uemu-maps-XXXXXX", expected[512], got[1024] = "";
+  int fd = mkstemp(name);
+  struct stat status;
+  assert_int_equal(ftruncate(fd, 4 * GUEST_PAGE_SIZE), 0);
+  assert_int_equal(fstat(fd, &status), 0);
+  assert_int_equal(
+      guest_memory_map(FILE_START, PAGES, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, GUEST_PAGE_SIZE),
+      FILE_START);
+  assert_int_equal(guest_memory_protect(FILE_START + GUEST_PAGE_SIZE, GUEST_PAGE_SIZE, PROT_NONE), 0);
+  native = false;
+  arena.used = 0;
+  fd = scenario_call(5 /* open */, (uint32_t)(uintptr_t)strcpy(low(16), "/proc/self/maps"), O_RDONLY, 0, 0, 0,
+                     0);
+  assert_true(fd >= 0);
+  assert_true(read(fd, got, sizeof got - 1) > 0);
+  close(fd);
+  snprintf(expected, sizeof expected,
+           "10000000-10100000 rw-p 00000000 00:00 0 \n"
+           "20000000-20001000 r-xs 00001000 %02x:%02x %-34lu %s\n"
+           "20001000-20002000 ---s 00002000 %02x:%02x %-34lu %s\n",
+           major(status.st_dev), minor(status.st_dev), (unsigned long)status.st_ino, name,
+           major(status.st_dev), minor(status.st_dev), (unsigned long)status.st_ino, name);
+  assert_string_equal(got, expected);
+  assert_int_equal(guest_memory_unmap(FILE_START, PAGES), 0);
+  unlink(name);
+}
+
 int main(void) {
   if (!host_runs_i386())
     return TEST_SKIPPED;
@@ -197,10 +229,8 @@ int main(void) {
   cpu->owner = &thread;
 
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(files),
-      cmocka_unit_test(directories),
-      cmocka_unit_test(status),
-      cmocka_unit_test(waiting),
+      cmocka_unit_test(files),   cmocka_unit_test(directories), cmocka_unit_test(status),
+      cmocka_unit_test(waiting), cmocka_unit_test(maps),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -184,6 +184,16 @@ struct placement {
   int output, input; /* its number; -1: none */
 };
 
+/* The result of an instruction that accesses memory is tied to its register's old value even where
+ * that is not read: computing the address (fs, gs, 16 bits) would else be free to use that register,
+ * and a fault would find it changed. */
+static bool accesses_memory(const struct insn *insn) {
+  for (unsigned i = 0; i < 4; i++)
+    if (operand_is(insn, i, OPERAND_MEMORY))
+      return true;
+  return false;
+}
+
 static struct placement place_operand(struct assembly *a, const struct insn *insn, unsigned i) {
   struct lifter *l = a->l;
   const struct operand *op = &insn->form.op[i];
@@ -201,7 +211,7 @@ static struct placement place_operand(struct assembly *a, const struct insn *ins
   case OPERAND_GPR:
     if (op->written) {
       place.output = (int)add_output(a, "=r", lifter_int(l, op->size));
-      if (op->read)
+      if (op->read || accesses_memory(insn))
         add_tied(a, (unsigned)place.output, gpr_read(l, op->reg, op->size));
     } else {
       place.input = (int)add_input(a, "r", gpr_read(l, op->reg, op->size));
@@ -262,17 +272,21 @@ static const char *const flag_constraint[FLAG_COUNT] = {
     [FLAG_S] = "={@ccs}", [FLAG_O] = "={@cco}",
 };
 
-/* Where each flag comes out; and "above", which LLVM would not see in the two flags it is made of. */
+/* Where each flag comes out; and for compares "above", which LLVM would not see in the two flags that
+ * it is made of. LLVM sets a general register aside for each of these outputs, and there are four
+ * that the guest does not live in: a fifth would be saved on the stack and restored. */
 struct flag_outputs {
   unsigned flag[FLAG_COUNT], above;
 };
+
+enum { FLAGS_OF_COMPARE = FLAGS_Z | FLAGS_P | FLAGS_C };
 
 static struct flag_outputs add_flags(struct assembly *a, uint8_t flags) {
   struct flag_outputs outputs = {0};
   for (unsigned f = 0; f < FLAG_COUNT; f++)
     if (flags & 1 << f)
       outputs.flag[f] = add_output(a, flag_constraint[f], a->l->i8);
-  if (flags)
+  if (flags == FLAGS_OF_COMPARE)
     outputs.above = add_output(a, "={@cca}", a->l->i8);
   return outputs;
 }
@@ -286,7 +300,7 @@ static void write_flags(struct assembly *a, const struct insn *insn, uint8_t com
     else if (insn->flags_written & 1 << f)
       flag_write(l, f, LLVMConstNull(l->i1));
   }
-  if (computed)
+  if (computed == FLAGS_OF_COMPARE)
     l->above = LLVMBuildTrunc(l->builder, a->output[outputs->above], l->i1, "");
 }
 
@@ -314,8 +328,11 @@ void lift_passthrough(struct lifter *l, const struct insn *insn) {
     add_input(&a, "{eax}", l->gpr[GPR_EAX]);
     add_input(&a, "{edx}", l->gpr[GPR_EDX]);
   }
-  if (trait->implicit & IMPLICIT_ECX_WRITTEN)
+  if (trait->implicit & IMPLICIT_ECX_WRITTEN) {
     ecx_output = (int)add_output(&a, "={ecx}", l->i32);
+    if (accesses_memory(insn))
+      add_tied(&a, (unsigned)ecx_output, l->gpr[GPR_ECX]);
+  }
   struct flag_outputs flag_outputs = add_flags(&a, trait->flags);
   a.clobbers_flags = insn->flags_changed != 0;
 

@@ -45,6 +45,8 @@ struct process {
   guest_addr sigreturn_trampoline, rt_sigreturn_trampoline; /* code the frames return to */
   uint32_t personality;
 
+  int thread_count; /* where thread->thread_count of the first threads points */
+
   struct guest_sigaction action[GUEST_SIGNAL_COUNT]; /* index signal-1; under signal_lock */
   int signal_lock;                                   /* process_lock() */
 
@@ -102,6 +104,7 @@ struct thread {
   uint32_t robust_list_length;
   uint64_t gdt_tls[3]; /* the three TLS descriptors of set_thread_area(2) */
   void **exit_point;   /* where exit(2) jumps to on a host thread of its own; NULL: the host's exit */
+  int *thread_count;   /* the guest threads of this thread group, atomic: the emulator has others */
 };
 
 static inline struct thread *thread_of(struct cpu_state *cpu) { return cpu->owner; }

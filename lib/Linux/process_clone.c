@@ -87,6 +87,7 @@ static void forked_child(struct thread *thread, const struct clone_request *requ
   thread->restart.resume = NULL;
   thread->robust_list = 0;
   thread->exit_point = NULL;
+  *thread->thread_count = 1;
   thread->clear_child_tid = request->flags & CLONE_CHILD_CLEARTID ? request->child_tid : 0;
   thread_started(thread, request);
   if (request->stack)
@@ -153,6 +154,7 @@ struct lease {
   _Atomic int ready; /* the lender sleeps */
   _Atomic int alive; /* the child uses what it was lent; 0 ends the lease */
   _Atomic int started;
+  int thread_count; /* of the child's thread group */
 };
 
 static void wait_while_equal(_Atomic int *word, int value) {
@@ -245,8 +247,11 @@ static int32_t share_memory(struct thread *thread, const struct clone_request *r
   int error = -ENOMEM;
   if (lease->stack)
     lease->thread = thread_new(thread, process, request, &error);
-  if (lease->thread)
+  if (lease->thread) {
+    lease->thread_count = 1;
+    lease->thread->thread_count = &lease->thread_count;
     error = lender_create(lease);
+  }
   if (error < 0)
     return lease_abandon(lease, error);
 

@@ -171,12 +171,21 @@ void segment_load_or_clear(struct cpu_state *cpu, enum segment segment, uint16_t
   cpu->segment_base[segment] = 0;
 }
 
-/* A table changed: registers that hold a selector of [first, last] see the new descriptor. */
-static void reload(struct cpu_state *cpu, uint16_t first, uint16_t last) {
-  for (int segment = 0; segment < SEG_COUNT; segment++) {
-    const uint16_t selector = cpu->segment_selector[segment] | SELECTOR_RPL;
-    if (selector >= first && selector <= last && (selector & SELECTOR_LDT) == (first & SELECTOR_LDT))
-      segment_load_or_clear(cpu, (enum segment)segment, cpu->segment_selector[segment]);
+/* A TLS descriptor changed: registers that hold its selector see it. */
+static void reload_tls(struct cpu_state *cpu, uint16_t selector) {
+  for (int segment = 0; segment < SEG_COUNT; segment++)
+    if (cpu->segment_selector[segment] == selector)
+      segment_load_or_clear(cpu, (enum segment)segment, selector);
+}
+
+/* The LDT changed: so do the registers that the kernel loads again by itself. FS and GS keep the base they
+ * had. */
+static void reload_ldt(struct cpu_state *cpu) {
+  static const enum segment reloaded[] = {SEG_CS, SEG_SS, SEG_DS, SEG_ES};
+  for (size_t i = 0; i < sizeof reloaded / sizeof *reloaded; i++) {
+    const uint16_t selector = cpu->segment_selector[reloaded[i]];
+    if (selector & SELECTOR_LDT)
+      segment_load_or_clear(cpu, reloaded[i], selector);
   }
 }
 
@@ -210,8 +219,7 @@ static int set_tls(struct thread *thread, guest_addr address, bool may_choose) {
     return -EINVAL;
   thread->gdt_tls[index - GDT_TLS_FIRST] =
       desc_is_empty(&desc) || desc_is_zero(&desc) ? 0 : descriptor_pack(&desc);
-  const uint16_t selector = (uint16_t)(index << 3 | SELECTOR_RPL);
-  reload(thread->cpu, selector, selector);
+  reload_tls(thread->cpu, (uint16_t)(index << 3 | SELECTOR_RPL));
   return 0;
 }
 
@@ -293,7 +301,7 @@ static int32_t ldt_write(struct thread *thread, guest_addr from, uint32_t length
   process_unlock(&process->ldt_lock);
   if (!stored)
     return -ENOMEM;
-  reload(thread->cpu, SELECTOR_LDT | SELECTOR_RPL, UINT16_MAX);
+  reload_ldt(thread->cpu);
   return 0;
 }
 

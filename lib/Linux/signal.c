@@ -174,6 +174,8 @@ void signal_thread_end(struct thread *thread) {
 void signal_init(struct process *process, struct thread *main_thread) {
   signal_thread_init(main_thread);
   runtime_set_foreign_signal(foreign_signal);
+  process->thread_count = 1;
+  main_thread->thread_count = &process->thread_count;
   for (int signal = 1; signal <= GUEST_SIGNAL_COUNT; signal++) {
     process->action[signal - 1] = (struct guest_sigaction){0};
     struct host_sigaction host = {0};

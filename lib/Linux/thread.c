@@ -5,8 +5,9 @@
  * stores its tid where the guest asked before anybody runs on, as the kernel does.
  *
  * exit(2) leaves the guest by jumping back into thread_main(), whose return ends the host thread in the
- * orderly way. A thread that leads its process ends by the host's exit(2) itself: others may live on, and the
- * process's exit status is the leader's. */
+ * orderly way. A thread that leads its process ends by the host's exit(2) itself: others may live on. The
+ * last guest thread ends the process, with its own status, as the last thread does; the emulator's own
+ * threads, which the host counts too, must not keep it alive. */
 #include "Linux/thread.h"
 #include "Linux/host_syscall.h"
 #include "Linux/segment.h"
@@ -193,11 +194,13 @@ int32_t thread_clone(struct thread *thread, const struct clone_request *request)
   start.thread = thread_new(thread, thread->process, request, &error);
   if (start.thread) {
     runtime_fpu_save(thread->cpu, start.fpu);
+    atomic_fetch_add((_Atomic int *)thread->thread_count, 1);
     error = host_thread_create(&start);
     if (error == 0) {
       wait_while_zero(&start.tid);
       error = atomic_load(&start.tid);
     } else {
+      atomic_fetch_sub((_Atomic int *)thread->thread_count, 1);
       thread_free(start.thread);
     }
   }
@@ -278,7 +281,9 @@ int32_t sys_exit(struct thread *thread, const uint32_t arg[6]) {
     return -ERESTARTNOINTR;
   thread_release_robust(thread);
   thread_release_tid(thread);
-  if (thread->exit_point && thread->tid != getpid())
+  if (atomic_fetch_sub((_Atomic int *)thread->thread_count, 1) == 1)
+    HOST_CALL(SYS_exit_group, (int32_t)arg[0]);
+  if (thread->exit_point)
     __builtin_longjmp(thread->exit_point, 1);
   for (;;)
     HOST_CALL(SYS_exit, (int32_t)arg[0]);

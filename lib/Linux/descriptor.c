@@ -140,15 +140,12 @@ int32_t sys_close(struct thread *thread, const uint32_t arg[6]) {
 }
 
 int32_t sys_close_range(struct thread *thread, const uint32_t arg[6]) {
-  enum { RECORDS_END = 1 << 16 };
   const uint32_t last = arg[1], flags = arg[2];
   uint32_t first = arg[0];
   if (first > last || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) || (flags & CLOSE_RANGE_CLOEXEC))
     return (int32_t)HOST_CALL(SYS_close_range, first, last, flags); /* ours are close-on-exec anyway */
 
-  for (uint32_t fd = first; fd <= last && fd < RECORDS_END; fd++)
-    if (!descriptor_is_reserved(thread->process, (int)fd))
-      descriptor_closing(thread->process, (int)fd);
+  descriptor_closing_range(thread->process, first, last);
   uint32_t own[2] = {(uint32_t)thread->process->self_fd, (uint32_t)log_descriptor()};
   if (own[0] > own[1]) {
     uint32_t low = own[1];

@@ -26,6 +26,7 @@ struct cookies {
 };
 
 static _Atomic uint8_t flags[FLAGS_LIMIT];
+static _Atomic uint32_t flags_end; /* no descriptor from here on has flags */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static struct cookies *all_cookies;
@@ -51,8 +52,12 @@ uint8_t descriptor_flags(const struct process *process, int fd) {
 }
 
 static void set_flags(int fd, uint8_t value) {
-  if (fd >= 0 && fd < FLAGS_LIMIT)
-    atomic_store_explicit(&flags[fd], value, memory_order_relaxed);
+  if (fd < 0 || fd >= FLAGS_LIMIT)
+    return;
+  uint32_t end = atomic_load(&flags_end);
+  while (value && end <= (uint32_t)fd && !atomic_compare_exchange_weak(&flags_end, &end, (uint32_t)fd + 1))
+    ;
+  atomic_store_explicit(&flags[fd], value, memory_order_relaxed);
 }
 
 static struct cookies *find_cookies(int fd, struct cookies ***link) {
@@ -114,6 +119,12 @@ void descriptor_closing(const struct process *process, int fd) {
     }
   }
   drop_lock();
+}
+
+void descriptor_closing_range(const struct process *process, uint32_t first, uint32_t last) {
+  const uint32_t end = atomic_load(&flags_end);
+  for (uint32_t fd = first; fd <= last && fd < end; fd++)
+    descriptor_closing(process, (int)fd); /* our own have no flags */
 }
 
 void descriptor_duplicated(const struct process *process, int from, int to) {

@@ -29,6 +29,8 @@ uint8_t descriptor_flags(const struct process *process, int fd);
 void descriptor_opened(const struct process *process, int fd, uint8_t flags);
 /* `fd` is about to be closed (or replaced). */
 void descriptor_closing(const struct process *process, int fd);
+/* The same for all of first to last, but the emulator's own. */
+void descriptor_closing_range(const struct process *process, uint32_t first, uint32_t last);
 void descriptor_duplicated(const struct process *process, int from, int to);
 
 /* Is it one of the emulator's own? */

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* The largest offset in a file without O_LARGEFILE, and in a 32-bit off_t (the kernel's MAX_NON_LFS). */
 #define SMALL_FILE_END INT64_C(0x7FFFFFFF)
@@ -260,4 +261,33 @@ int32_t sys_vmsplice(struct thread *thread, const uint32_t arg[6]) {
   if (count < 0)
     return count;
   return syscall_restartable(HOST_CALL_BLOCKING(thread, SYS_vmsplice, arg[0], vector, count, arg[3]));
+}
+
+/* Another process under the emulator has its guest's memory at the guest's addresses, as we have. */
+static int32_t process_vm(const uint32_t arg[6], long number, bool local_written) {
+  struct iovec local[GUEST_IOVEC_LIMIT], remote[GUEST_IOVEC_LIMIT];
+  const bool own = (pid_t)arg[0] == getpid();
+  int local_count = guest_iovec(arg[1], arg[2], local_written, local);
+  if (local_count < 0)
+    return local_count;
+  int remote_count = guest_iovec(arg[3], arg[4], own && !local_written, remote);
+  if (remote_count < 0)
+    return remote_count;
+  return (int32_t)HOST_CALL(number, (pid_t)arg[0], local, local_count, remote, remote_count, arg[5]);
+}
+int32_t sys_process_vm_readv(struct thread *thread, const uint32_t arg[6]) {
+  (void)thread;
+  return process_vm(arg, SYS_process_vm_readv, true);
+}
+int32_t sys_process_vm_writev(struct thread *thread, const uint32_t arg[6]) {
+  (void)thread;
+  return process_vm(arg, SYS_process_vm_writev, false);
+}
+
+int32_t sys_cachestat(struct thread *thread, const uint32_t arg[6]) {
+  (void)thread;
+  enum { NUMBER_CACHESTAT = 451 /* newer than some hosts' headers */, SIZE_OF_RESULT = 40 };
+  if (arg[2])
+    guest_memory_write_begin(arg[2], SIZE_OF_RESULT);
+  return (int32_t)HOST_CALL(NUMBER_CACHESTAT, arg[0], arg[1], arg[2], arg[3]);
 }

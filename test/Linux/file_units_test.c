@@ -1,5 +1,6 @@
 /* What needs no guest: sysroot look-ups, status conversions, directory cookies, the ioctl table. */
 #include "Linux/descriptor_table.h"
+#include "Linux/host_syscall.h"
 #include "Linux/ioctl_table.h"
 #include "Linux/path.h"
 #include "Linux/stat_convert.h"
@@ -7,12 +8,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -205,24 +209,24 @@ static void vfork_child(void **state) {
 
 static void cookies(void **state) {
   (void)state;
-  enum { FD = 700, COPY = 701 };
+  enum { FIRST = 700, COPY = 701 };
   const uint64_t big = UINT64_C(0x1234567800000000);
-  assert_int_equal(descriptor_cookie(&parent, FD, 0, 5), 5);
-  const int64_t first = descriptor_cookie(&parent, FD, 5, big);
-  const int64_t second = descriptor_cookie(&parent, FD, (uint32_t)first, big + 1);
+  assert_int_equal(descriptor_cookie(&parent, FIRST, 0, 5), 5);
+  const int64_t first = descriptor_cookie(&parent, FIRST, 5, big);
+  const int64_t second = descriptor_cookie(&parent, FIRST, (uint32_t)first, big + 1);
   assert_true(first > 0 && second > first && second <= INT32_MAX);
-  assert_true(descriptor_offset(&parent, FD, (uint32_t)first) == (int64_t)big);
-  assert_int_equal(descriptor_offset(&parent, FD, 5), 5);
-  assert_int_equal(descriptor_offset(&parent, FD, (uint32_t)second + 1), -EINVAL);
-  assert_int_equal(descriptor_cookie_of(&parent, FD, big + 1), second);
-  assert_int_equal(descriptor_cookie_of(&parent, FD, big + 2), -ENOENT);
+  assert_true(descriptor_offset(&parent, FIRST, (uint32_t)first) == (int64_t)big);
+  assert_int_equal(descriptor_offset(&parent, FIRST, 5), 5);
+  assert_int_equal(descriptor_offset(&parent, FIRST, (uint32_t)second + 1), -EINVAL);
+  assert_int_equal(descriptor_cookie_of(&parent, FIRST, big + 1), second);
+  assert_int_equal(descriptor_cookie_of(&parent, FIRST, big + 2), -ENOENT);
   /* The same way once more gives the same cookies. */
-  assert_int_equal(descriptor_cookie(&parent, FD, 5, big), first);
-  assert_int_equal(descriptor_cookie(&parent, FD, (uint32_t)first, big + 1), second);
+  assert_int_equal(descriptor_cookie(&parent, FIRST, 5, big), first);
+  assert_int_equal(descriptor_cookie(&parent, FIRST, (uint32_t)first, big + 1), second);
 
-  descriptor_duplicated(&parent, FD, COPY);
-  descriptor_closing(&parent, FD);
-  assert_int_equal(descriptor_offset(&parent, FD, (uint32_t)first), -EINVAL);
+  descriptor_duplicated(&parent, FIRST, COPY);
+  descriptor_closing(&parent, FIRST);
+  assert_int_equal(descriptor_offset(&parent, FIRST, (uint32_t)first), -EINVAL);
   assert_true(descriptor_offset(&parent, COPY, (uint32_t)second) == (int64_t)big + 1);
   descriptor_cookies_forget(&parent, COPY);
   assert_int_equal(descriptor_offset(&parent, COPY, (uint32_t)first), -EINVAL);
@@ -252,12 +256,83 @@ static void ioctl_requests(void **state) {
   assert_null(ioctl_find(0x12345678));
 }
 
+/* --- Calls that block ------------------------------------------------------------------------- */
+
+static struct cpu_state waiting_cpu;
+static struct thread waiting_thread = {.cpu = &waiting_cpu};
+static volatile int steps_left;       /* until the signal "arrives" */
+static volatile uintptr_t arrived_at; /* 0: it did not, before the call was done */
+static volatile bool entered;
+
+/* Single-steps through host_syscall(), and after so many steps does what the signal layer's handler would. */
+static void on_step(int signal, siginfo_t *info, void *opaque) {
+  (void)signal, (void)info;
+  greg_t *registers = ((ucontext_t *)opaque)->uc_mcontext.gregs;
+  const uintptr_t pc = (uintptr_t)registers[REG_RIP];
+  if (pc < (uintptr_t)host_syscall || pc > (uintptr_t)host_syscall_interrupted) {
+    if (entered)
+      registers[REG_EFL] &= ~(greg_t)EFLAGS_TF;
+    return;
+  }
+  entered = true;
+  if (steps_left-- > 0)
+    return;
+  arrived_at = pc;
+  waiting_cpu.interrupt = 1;
+  if (pc >= (uintptr_t)host_syscall_start && pc < (uintptr_t)host_syscall_end)
+    registers[REG_RIP] = (greg_t)(uintptr_t)host_syscall_interrupted;
+  registers[REG_EFL] &= ~(greg_t)EFLAGS_TF;
+}
+
+/* Wherever a signal arrives, the call either does not begin, or is done and keeps its result. */
+static void no_lost_wakeup(void **state) {
+  (void)state;
+  int fds[2], waiting;
+  char byte;
+  struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO}, before;
+  assert_int_equal(pipe(fds), 0);
+
+  waiting_cpu.interrupt = 1;
+  assert_int_equal(HOST_CALL_BLOCKING(&waiting_thread, SYS_read, fds[0], &byte, 1), -ERESTARTSYS);
+  waiting_cpu.interrupt = 0;
+  assert_int_equal(HOST_CALL_BLOCKING(&waiting_thread, SYS_read, -1, &byte, 1), -EBADF);
+
+  assert_int_equal(sigaction(SIGTRAP, &action, &before), 0);
+  bool in_window = false, done = false;
+  for (int step = 0; !done; step++) {
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    waiting_cpu.interrupt = 0;
+    steps_left = step;
+    arrived_at = 0;
+    entered = false;
+    __asm__ volatile("lea -128(%%rsp), %%rsp\n\t"
+                     "pushfq\n\t"
+                     "orl $0x100, (%%rsp)\n\t"
+                     "popfq\n\t"
+                     "lea 128(%%rsp), %%rsp" ::
+                         : "memory", "cc");
+    const long result = HOST_CALL_BLOCKING(&waiting_thread, SYS_read, fds[0], &byte, 1);
+    done = arrived_at == 0 || arrived_at == (uintptr_t)host_syscall_end;
+    in_window |= arrived_at > (uintptr_t)host_syscall_start && arrived_at < (uintptr_t)host_syscall_end;
+    assert_int_equal(ioctl(fds[0], FIONREAD, &waiting), 0);
+    assert_int_equal(result, done ? 1 : -ERESTARTSYS);
+    assert_int_equal(waiting, done ? 0 : 1);
+    if (waiting)
+      assert_int_equal(read(fds[0], &byte, 1), 1);
+  }
+  assert_true(in_window);
+  sigaction(SIGTRAP, &before, NULL);
+  close(fds[0]);
+  close(fds[1]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sysroot_lookup),  cmocka_unit_test(paths_of_the_guest),
       cmocka_unit_test(status_overflow), cmocka_unit_test(file_system_overflow),
       cmocka_unit_test(cookies),         cmocka_unit_test(small_files),
       cmocka_unit_test(ioctl_requests),  cmocka_unit_test(vfork_child),
+      cmocka_unit_test(no_lost_wakeup),
   };
   return cmocka_run_group_tests(tests, make_sysroot, remove_sysroot);
 }

@@ -240,6 +240,22 @@ static void moving(void) {
   CALL(__NR_close, to);
 }
 
+static void processes(void) {
+  char *text = low_string("of this process"), *out = low(32);
+  struct vec *local = low(2 * sizeof *local), *remote = low(2 * sizeof *remote);
+  local[0] = (struct vec){WORD(out), 3};
+  local[1] = (struct vec){WORD(out + 10), 20};
+  remote[0] = (struct vec){WORD(text), 15};
+  answer("process_vm_readv", CALL(__NR_process_vm_readv, getpid(), local, 2, remote, 1, 0));
+  say("\"%.3s\" \"%.12s\"", out, out + 10);
+  answer("process_vm_writev", CALL(__NR_process_vm_writev, getpid(), local, 1, remote, 1, 0));
+  remote[0].base = 16;
+  answer("process_vm_readv of a bad address", CALL(__NR_process_vm_readv, getpid(), local, 2, remote, 1, 0));
+  answer("process_vm_readv of too many", CALL(__NR_process_vm_readv, getpid(), local, 2000, remote, 1, 0));
+  answer("process_vm_readv flags", CALL(__NR_process_vm_readv, getpid(), local, 2, remote, 1, 1));
+  answer("process_vm_readv of no process", CALL(__NR_process_vm_readv, -7, local, 2, remote, 1, 0));
+}
+
 static void copies(void) {
   int fd = open_file("create", "copies", O_RDWR | O_CREAT | LARGE);
   answer("dup2 of itself", CALL(__NR_dup2, fd, fd) == fd);
@@ -319,6 +335,7 @@ void scenario(void) {
   small_end();
   vectors();
   moving();
+  processes();
   copies();
   locks();
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,8 +30,7 @@ static _Noreturn void child_execute(char *const argv[], const char *directory, c
   int null = open("/dev/null", O_RDONLY);
   if (null >= 0 && dup2(null, 0) >= 0 && dup2(out, 1) >= 0 && dup2(err, 2) >= 0 &&
       (!directory || chdir(directory) == 0)) {
-    if (null > 2)
-      close(null);
+    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* also what the test itself was started with */
     execvpe(argv[0], argv, environment);
   }
   int error = errno;

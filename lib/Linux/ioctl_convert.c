@@ -6,12 +6,14 @@
 #include "Runtime/guest_memory.h"
 
 #include <errno.h>
+#include <linux/ethtool.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/hdreg.h>
 #include <linux/serial.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -66,6 +68,61 @@ int32_t ioctl_interface_map(struct thread *thread, uint32_t fd, uint32_t request
                              {0}};
   memcpy(guest.data, &map, sizeof map);
   return guest_copy_out(argument, &guest, sizeof guest);
+}
+
+/* struct ifreq points to data. The commands of ethtool have one layout, but for those that classify received
+ * packets (ETHTOOL_GRXCLSRULE …), which we refuse. */
+int32_t ioctl_interface_pointer(struct thread *thread, uint32_t fd, uint32_t request, uint32_t argument) {
+  (void)thread;
+  enum { FIRST_CLASSIFIER = ETHTOOL_GRXFH, LAST_CLASSIFIER = ETHTOOL_SRXCLSRLINS };
+  struct guest_ifreq guest;
+  guest_addr data;
+  uint32_t command;
+  if (guest_copy_in(&guest, argument, sizeof guest) < 0)
+    return -EFAULT;
+  memcpy(&data, guest.data, sizeof data);
+  if (guest_copy_in(&command, data, sizeof command) < 0)
+    return -EFAULT;
+  if (command == ETHTOOL_SRXFH || (command >= FIRST_CLASSIFIER && command <= LAST_CLASSIFIER))
+    return -EOPNOTSUPP;
+  struct ifreq host = {.ifr_data = guest_to_host(data)};
+  memcpy(host.ifr_name, guest.name, sizeof host.ifr_name);
+  guest_memory_write_begin(data, GUEST_PAGE_SIZE);
+  return call(fd, request, &host);
+}
+
+/* struct rtentry */
+struct guest_route {
+  uint32_t pad1;
+  struct sockaddr destination, gateway, mask;
+  uint16_t flags;
+  int16_t pad2;
+  uint32_t pad3;
+  uint8_t service, class;
+  int16_t pad4, metric;
+  guest_addr device; /* a name, or 0 */
+  uint32_t mtu, window;
+  uint16_t round_trip;
+};
+_Static_assert(sizeof(struct guest_route) == 84, "struct rtentry32");
+
+int32_t ioctl_route(struct thread *thread, uint32_t fd, uint32_t request, uint32_t argument) {
+  (void)thread;
+  struct guest_route guest;
+  if (guest_copy_in(&guest, argument, sizeof guest) < 0)
+    return -EFAULT;
+  struct rtentry host = {
+      .rt_dst = guest.destination,
+      .rt_gateway = guest.gateway,
+      .rt_genmask = guest.mask,
+      .rt_flags = guest.flags,
+      .rt_metric = guest.metric,
+      .rt_mtu = guest.mtu,
+      .rt_window = guest.window,
+      .rt_irtt = guest.round_trip,
+      .rt_dev = guest_to_host(guest.device),
+  };
+  return call(fd, request, &host);
 }
 
 int32_t ioctl_interface_list(struct thread *thread, uint32_t fd, uint32_t request, uint32_t argument) {

@@ -17,7 +17,8 @@ struct ioctl_row {
 const struct ioctl_row *ioctl_find(uint32_t request);
 
 /* One for all requests of a kind (ioctl_convert.c). */
-ioctl_function ioctl_interface, ioctl_interface_map, ioctl_interface_list;
+ioctl_function ioctl_interface, ioctl_interface_map, ioctl_interface_pointer, ioctl_interface_list,
+    ioctl_route;
 ioctl_function ioctl_timeval, ioctl_timespec, ioctl_unsigned_long, ioctl_disk_geometry, ioctl_serial;
 ioctl_function ioctl_extents, ioctl_dedupe;
 

@@ -1,6 +1,8 @@
 /* Runs each scenario twice in this process, and compares the transcripts: once with int $0x80, by which a
  * 64-bit process reaches the kernel's own i386 system calls, and once with the functions of lib/Linux. */
+#include "Linux/log.h"
 #include "Linux/signal.h"
+#include "Linux/strace.h"
 #include "Linux/syscall.h"
 
 #include "Runtime/guest_memory.h"
@@ -127,6 +129,13 @@ static void on_fault(int signal, siginfo_t *info, void *opaque) {
   *pc = (greg_t)fixup;
 }
 
+/* In the middle of a test, as cmocka has handlers of its own. */
+static void catch_faults(void) {
+  struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+  sigaction(SIGSEGV, &action, NULL);
+  sigaction(SIGBUS, &action, NULL);
+}
+
 static void remove_all(int parent, const char *name) {
   if (unlinkat(parent, name, 0) == 0)
     return;
@@ -144,10 +153,7 @@ static char *run(void (*scenario)(void), bool natively) {
   char directory[] = "/tmp/uemu-scenario-XXXXXX";
   assert_non_null(mkdtemp(directory));
   assert_int_equal(chdir(directory), 0);
-  struct sigaction action = {.sa_sigaction = on_fault,
-                             .sa_flags = SA_SIGINFO | SA_NODEFER}; /* not cmocka's */
-  sigaction(SIGSEGV, &action, NULL);
-  sigaction(SIGBUS, &action, NULL);
+  catch_faults();
   native = natively;
   memset(arena.start, 0, ARENA_SIZE);
   arena.used = 0;
@@ -215,6 +221,62 @@ static void maps(void **state) {
   unlink(name);
 }
 
+/* --- -strace --------------------------------------------------------------------------------- */
+
+static void expect_line(const struct syscall_row *row, const uint32_t arg[6], int32_t result,
+                        const char *call, const char *answer) {
+  char got[512] = "", expected[512];
+  const int log = log_descriptor();
+  assert_int_equal(ftruncate(log, 0), 0);
+  strace_call(&thread, 0, row, arg, result);
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", log);
+  const int fd = open(path, O_RDONLY);
+  assert_true(read(fd, got, sizeof got - 1) > 0);
+  close(fd);
+  const int head = snprintf(expected, sizeof expected, "%d %-39s", thread.tid, call);
+  snprintf(expected + head, sizeof expected - (size_t)head, " = %s\n", answer);
+  assert_string_equal(got, expected);
+}
+
+static void strace_lines(void **state) {
+  (void)state;
+  char name[] = "/tmp/uemu-log-XXXXXX";
+  close(mkstemp(name));
+  assert_int_equal(log_open(name), 0);
+  log_items = LOG_STRACE;
+  catch_faults();
+  const struct syscall_row read_row = {"read", NULL, 3, {FD, OUT_BUFFER, SIZE}};
+  const struct syscall_row write_row = {"write", NULL, 3, {FD, IN_BUFFER, SIZE}};
+  const struct syscall_row open_row = {"openat", NULL, 4, {FD, PATH, OPEN_FLAGS, OCTAL}};
+  const struct syscall_row map_row = {"mmap2", NULL, 6, {PTR, SIZE, MAP_PROT, MAP_FLAGS, FD, HEX}};
+  const struct syscall_row kill_row = {"kill", NULL, 2, {INT, SIGNAL}};
+  arena.used = 0;
+  const uint32_t bytes =
+      (uint32_t)(uintptr_t)memcpy(low(64), "a\"\n\0011\0\377 the rest of a longer line, here", 40);
+  const uint32_t path = (uint32_t)(uintptr_t)strcpy(low(32), "/etc/passwd");
+  expect_line(&read_row, (uint32_t[6]){3, bytes, 100}, 8, "read(3, \"a\\\"\\n\\0011\\0\\377 \", 100)", "8");
+  expect_line(&read_row, (uint32_t[6]){3, bytes, 100}, -9, "read(3, 0x10000000, 100)",
+              "-1 EBADF (Bad file descriptor)");
+  expect_line(&write_row, (uint32_t[6]){3, bytes, 40}, 40,
+              "write(3, \"a\\\"\\n\\0011\\0\\377 the rest of a longer lin\"..., 40)", "40");
+  expect_line(&write_row, (uint32_t[6]){3, 16, 40}, -14, "write(3, 0x10, 40)", "-1 EFAULT (Bad address)");
+  expect_line(&open_row, (uint32_t[6]){(uint32_t)AT_FDCWD, path, 02000001 | 0100, 0644}, -2,
+              "openat(AT_FDCWD, \"/etc/passwd\", O_WRONLY|O_CREAT|O_CLOEXEC, 0644)",
+              "-1 ENOENT (No such file or directory)");
+  expect_line(&open_row, (uint32_t[6]){5, 0, 0100000, 0}, -ERESTARTSYS,
+              "openat(5, NULL, O_RDONLY|O_LARGEFILE, 0)",
+              "? ERESTARTSYS (To be restarted if SA_RESTART is set)");
+  expect_line(&map_row, (uint32_t[6]){0, 4096, 3, 0x22, (uint32_t)-1, 0}, (int32_t)0xF7FC0000u,
+              "mmap2(NULL, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0)", "0xf7fc0000");
+  expect_line(&kill_row, (uint32_t[6]){(uint32_t)-1, 15}, 0, "kill(-1, SIGTERM)", "0");
+  expect_line(&kill_row, (uint32_t[6]){1, 34}, 0, "kill(1, SIGRT_2)", "0");
+  expect_line(NULL, (uint32_t[6]){1, 2, 3, 4, 5, 6}, -38, "syscall_0(0x1, 0x2, 0x3, 0x4, 0x5, 0x6)",
+              "-1 ENOSYS (Function not implemented)");
+  log_items = 0;
+  unlink(name);
+}
+
 int main(void) {
   if (!host_runs_i386())
     return TEST_SKIPPED;
@@ -230,7 +292,7 @@ int main(void) {
 
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(files),   cmocka_unit_test(directories), cmocka_unit_test(status),
-      cmocka_unit_test(waiting), cmocka_unit_test(maps),
+      cmocka_unit_test(waiting), cmocka_unit_test(maps),        cmocka_unit_test(strace_lines),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

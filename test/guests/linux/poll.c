@@ -274,6 +274,17 @@ static void controls(void) {
     list->length = 2048;
     answer("SIOCGIFCONF", CALL(__NR_ioctl, udp, 0x8912, list));
     say("first of %d bytes: %s", list->length, (char *)(uintptr_t)list->requests);
+    uint32_t *link = low(16);
+    link[0] = 0x0A; /* ETHTOOL_GLINK */
+    memset(request, 0, sizeof *request);
+    strcpy(request->name, "lo");
+    request->data.number = WORD(link);
+    answer("SIOCETHTOOL", CALL(__NR_ioctl, udp, 0x8946, request));
+    say("link %u", link[1]);
+    uint32_t *route = low(84);
+    answer("SIOCADDRT of nothing", CALL(__NR_ioctl, udp, 0x890B, route));
+    route[17] = 16; /* rt_dev */
+    answer("SIOCDELRT of a bad name", CALL(__NR_ioctl, udp, 0x890C, route));
     answer("SIOCGSTAMP of nothing", CALL(__NR_ioctl, udp, 0x8906, value));
     answer("SIOCGIFINDEX from a bad address", CALL(__NR_ioctl, udp, 0x8933, 16));
     CALL(__NR_close, udp);

@@ -25,19 +25,36 @@ struct large_stat {
   uint64_t ino;
 } __attribute__((packed));
 
+/* What depends on the file system is only compared between the layouts. */
+static uint32_t last_blksize, last_blocks;
+static uint32_t own_uid, own_gid;
+
+static const char *owner(uint32_t id, uint32_t own) {
+  static char text[4][16];
+  static int next;
+  char *to = text[next++ % 4];
+  sprintf(to, id == own ? "own" : "%u", id);
+  return to;
+}
+
 static void show_new(const char *what, int32_t result, const struct new_stat *s) {
-  if (answer(what, result) == 0)
-    say("  mode %#o nlink %u uid %u gid %u rdev %#x size %u blksize %u blocks %u", s->mode, s->nlink, s->uid,
-        s->gid, s->rdev, s->size, s->blksize, s->blocks);
+  if (answer(what, result) < 0)
+    return;
+  say("  mode %#o nlink %u uid %s gid %s rdev %#x size %u", s->mode, s->nlink, owner(s->uid, own_uid),
+      owner(s->gid, own_gid), s->rdev, s->size);
+  last_blksize = s->blksize;
+  last_blocks = s->blocks;
 }
 static void show_large(const char *what, int32_t result, const struct large_stat *s) {
   if (answer(what, result) == 0)
-    say("  mode %#o nlink %u uid %u gid %u rdev %#llx size %lld blksize %u blocks %llu ino %s", s->mode,
-        s->nlink, s->uid, s->gid, (unsigned long long)s->rdev, (long long)s->size, s->blksize,
-        (unsigned long long)s->blocks, s->ino_low == (uint32_t)s->ino ? "twice" : "different");
+    say("  mode %#o nlink %u uid %s gid %s rdev %#llx size %lld ino %s", s->mode, s->nlink,
+        owner(s->uid, own_uid), owner(s->gid, own_gid), (unsigned long long)s->rdev, (long long)s->size,
+        s->ino_low == (uint32_t)s->ino ? "twice" : "different");
 }
 
 static void status(void) {
+  own_uid = getuid();
+  own_gid = getgid();
   char *file = low_string("file"), *link = low_string("link"), *null = low_string("/dev/null");
   int fd = CALL(__NR_open, file, O_RDWR | O_CREAT | 0100000, 0640);
   answer("write", CALL(__NR_write, fd, low_string("some text"), 9));
@@ -59,7 +76,9 @@ static void status(void) {
   answer("fstat of a bad descriptor", CALL(__NR_fstat, -1, new));
   show_large("stat64", CALL(__NR_stat64, link, large), large);
   show_large("lstat64", CALL(__NR_lstat64, link, large), large);
+  show_new("fstat", CALL(__NR_fstat, fd, new), new);
   show_large("fstat64", CALL(__NR_fstat64, fd, large), large);
+  say("  the same blocks: %d", last_blksize == large->blksize && last_blocks == large->blocks);
   show_large("stat64 of a device", CALL(__NR_stat64, null, large), large);
   show_large("fstatat64", CALL(__NR_fstatat64, AT_FDCWD, link, large, 0), large);
   show_large("fstatat64 nofollow", CALL(__NR_fstatat64, AT_FDCWD, link, large, 0x100), large);
@@ -205,17 +224,19 @@ static void file_systems(void) {
   } __attribute__((packed)) *l = low(sizeof *l);
   char *here = low_string("."), *proc = low_string("/proc");
   if (answer("statfs of /proc", CALL(__NR_statfs, proc, s)) == 0)
-    say("  type %#x bsize %u blocks %u files %u namelen %u frsize %u flags %#x", s->type, s->bsize, s->blocks,
-        s->files, s->namelen, s->frsize, s->flags);
+    say("  type %#x bsize %u blocks %u files %u namelen %u frsize %u", s->type, s->bsize, s->blocks, s->files,
+        s->namelen, s->frsize);
   if (answer("statfs64 of /proc", CALL(__NR_statfs64, proc, 84, l)) == 0)
-    say("  type %#x bsize %u blocks %llu files %llu namelen %u frsize %u flags %#x", l->type, l->bsize,
-        (unsigned long long)l->blocks, (unsigned long long)l->files, l->namelen, l->frsize, l->flags);
-  if (answer("statfs here", CALL(__NR_statfs, here, s)) == 0)
-    say("  type %#x bsize %u blocks %u files %u namelen %u frsize %u flags %#x", s->type, s->bsize, s->blocks,
-        s->files, s->namelen, s->frsize, s->flags);
-  if (answer("statfs64 here", CALL(__NR_statfs64, here, 84, l)) == 0)
-    say("  type %#x bsize %u blocks %llu files %llu namelen %u frsize %u flags %#x", l->type, l->bsize,
-        (unsigned long long)l->blocks, (unsigned long long)l->files, l->namelen, l->frsize, l->flags);
+    say("  type %#x bsize %u blocks %llu files %llu namelen %u frsize %u", l->type, l->bsize,
+        (unsigned long long)l->blocks, (unsigned long long)l->files, l->namelen, l->frsize);
+  answer("statfs64 here", CALL(__NR_statfs64, here, 84, l));
+  if (l->blocks <= UINT32_MAX) { /* else EOVERFLOW */
+    answer("statfs here", CALL(__NR_statfs, here, s));
+    say("  the same: %d", s->type == l->type && s->bsize == l->bsize && s->blocks == l->blocks &&
+                              s->files == (uint32_t)l->files && s->namelen == l->namelen &&
+                              s->frsize == l->frsize && s->flags == l->flags &&
+                              memcmp(s->fsid, l->fsid, 8) == 0);
+  }
   answer("statfs64 size 88", CALL(__NR_statfs64, here, 88, l));
   answer("statfs64 size 64", CALL(__NR_statfs64, here, 64, l));
   answer("statfs of nothing", CALL(__NR_statfs, low_string("missing"), s));

@@ -272,22 +272,30 @@ static const char *const flag_constraint[FLAG_COUNT] = {
     [FLAG_S] = "={@ccs}", [FLAG_O] = "={@cco}",
 };
 
-/* Where each flag comes out; and for compares "above", which LLVM would not see in the two flags that
- * it is made of. LLVM sets a general register aside for each of these outputs, and there are four
- * that the guest does not live in: a fifth would be saved on the stack and restored. */
+/* Which flags are asked for, and where they come out. LLVM sets a general register aside for each
+ * output, and there are only four that the guest does not live in; so a stencil asks for no flag
+ * that nobody reads. `above` (CF = ZF = 0) is one more, where the second instruction of a pair wants
+ * it: LLVM would not see it in the two flags that it is made of. */
 struct flag_outputs {
+  uint8_t wanted; /* FLAGS_* */
+  bool wants_above;
   unsigned flag[FLAG_COUNT], above;
 };
 
-enum { FLAGS_OF_COMPARE = FLAGS_Z | FLAGS_P | FLAGS_C };
-
-static struct flag_outputs add_flags(struct assembly *a, uint8_t flags) {
-  struct flag_outputs outputs = {0};
+static struct flag_outputs add_flags(struct assembly *a, const struct insn *insn, uint8_t computed) {
+  const struct lifter *l = a->l;
+  struct flag_outputs outputs = {.wanted = computed};
+  if (l->setting == LIFT_STENCIL) {
+    const struct insn *reader = l->last != insn ? l->last : NULL;
+    outputs.wants_above = reader && reader->condition != CONDITION_NONE && reader->condition >> 1 == 3;
+    uint8_t read = reader && !outputs.wants_above ? reader->flags_read : 0;
+    outputs.wanted &= l->flags_live | read;
+  }
   for (unsigned f = 0; f < FLAG_COUNT; f++)
-    if (flags & 1 << f)
-      outputs.flag[f] = add_output(a, flag_constraint[f], a->l->i8);
-  if (flags == FLAGS_OF_COMPARE)
-    outputs.above = add_output(a, "={@cca}", a->l->i8);
+    if (outputs.wanted & 1 << f)
+      outputs.flag[f] = add_output(a, flag_constraint[f], l->i8);
+  if (outputs.wants_above)
+    outputs.above = add_output(a, "={@cca}", l->i8);
   return outputs;
 }
 
@@ -295,12 +303,14 @@ static void write_flags(struct assembly *a, const struct insn *insn, uint8_t com
                         const struct flag_outputs *outputs) {
   struct lifter *l = a->l;
   for (unsigned f = 0; f < FLAG_COUNT; f++) {
-    if (computed & 1 << f)
+    if (computed & ~outputs->wanted & 1 << f)
+      flag_write(l, f, LLVMGetPoison(l->i1));
+    else if (computed & 1 << f)
       flag_write(l, f, LLVMBuildTrunc(l->builder, a->output[outputs->flag[f]], l->i1, ""));
     else if (insn->flags_written & 1 << f)
       flag_write(l, f, LLVMConstNull(l->i1));
   }
-  if (computed == FLAGS_OF_COMPARE)
+  if (outputs->wants_above)
     l->above = LLVMBuildTrunc(l->builder, a->output[outputs->above], l->i1, "");
 }
 
@@ -333,7 +343,7 @@ void lift_passthrough(struct lifter *l, const struct insn *insn) {
     if (accesses_memory(insn))
       add_tied(&a, (unsigned)ecx_output, l->gpr[GPR_ECX]);
   }
-  struct flag_outputs flag_outputs = add_flags(&a, trait->flags);
+  struct flag_outputs flag_outputs = add_flags(&a, insn, trait->flags);
   a.clobbers_flags = insn->flags_changed != 0;
 
   if (operand_is(insn, 0, OPERAND_MEMORY) && (insn->form.op[0].size == 14 || insn->form.op[0].size == 94))

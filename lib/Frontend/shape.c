@@ -62,6 +62,24 @@ static bool reads_flags_foldably(const struct insn *insn) {
   return insn->form.mnemonic == ZYDIS_MNEMONIC_ADC || insn->form.mnemonic == ZYDIS_MNEMONIC_SBB;
 }
 
+/* comiss, fcomi and their kin clear OF, SF and AF: a condition on those is a constant, whose move LLVM
+ * would do before the access to memory. No compiler asks. */
+static bool clears_flags_read(const struct insn *first, const struct insn *second) {
+  switch (first->form.mnemonic) {
+  case ZYDIS_MNEMONIC_COMISD:
+  case ZYDIS_MNEMONIC_COMISS:
+  case ZYDIS_MNEMONIC_UCOMISD:
+  case ZYDIS_MNEMONIC_UCOMISS:
+  case ZYDIS_MNEMONIC_FUCOMI:
+  case ZYDIS_MNEMONIC_FUCOMIP:
+  case ZYDIS_MNEMONIC_FCOMI:
+  case ZYDIS_MNEMONIC_FCOMIP:
+    return second->flags_read & (FLAGS_O | FLAGS_S | FLAGS_A);
+  default:
+    return false;
+  }
+}
+
 static bool touches_memory(const struct insn_form *form) {
   for (unsigned i = 0; i < 4; i++)
     if (form->op[i].kind == OPERAND_MEMORY)
@@ -74,7 +92,7 @@ static bool touches_memory(const struct insn_form *form) {
 bool shape_can_fuse(const struct insn *first, const struct insn *second) {
   if (!sets_flags_foldably(first) || !reads_flags_foldably(second))
     return false;
-  if (second->flags_read & ~first->flags_written)
+  if (second->flags_read & ~first->flags_written || clears_flags_read(first, second))
     return false;
   if (touches_memory(&second->form))
     return false;

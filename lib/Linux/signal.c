@@ -171,11 +171,7 @@ void signal_thread_end(struct thread *thread) {
   thread->host_altstack = NULL;
 }
 
-void signal_init(struct process *process, struct thread *main_thread) {
-  signal_thread_init(main_thread);
-  runtime_set_foreign_signal(foreign_signal);
-  process->thread_count = 1;
-  main_thread->thread_count = &process->thread_count;
+void signal_inherit(struct process *process) {
   for (int signal = 1; signal <= GUEST_SIGNAL_COUNT; signal++) {
     process->action[signal - 1] = (struct guest_sigaction){0};
     struct host_sigaction host = {0};
@@ -183,6 +179,13 @@ void signal_init(struct process *process, struct thread *main_thread) {
         host.handler == (uintptr_t)SIG_IGN)
       process->action[signal - 1].handler = GUEST_SIG_IGN;
   }
+}
+
+void signal_init(struct process *process, struct thread *main_thread) {
+  signal_thread_init(main_thread);
+  runtime_set_foreign_signal(foreign_signal);
+  process->thread_count = 1;
+  main_thread->thread_count = &process->thread_count;
   uint64_t mask = 0;
   HOST_CALL(SYS_rt_sigprocmask, SIG_SETMASK, 0, &mask, KERNEL_SIGSET_SIZE);
   main_thread->signal_mask = mask & ~UNBLOCKABLE_SIGNALS;
@@ -211,7 +214,17 @@ bool signal_hold(struct thread *thread) {
   return HOST_CALL_BLOCKING(thread, SYS_rt_sigprocmask, SIG_SETMASK, &held, 0, KERNEL_SIGSET_SIZE) == 0;
 }
 
-void signal_release(struct thread *thread) { set_host_mask(signal_host_mask(thread->signal_mask)); }
+void signal_release(struct thread *thread) {
+  const int signal = thread->signal_arrived;
+  if (signal) {
+    if (!(thread->signal_mask & signal_bit(signal)))
+      return; /* it is delivered next, and the host holds the others off until then */
+    /* The handler of another signal, which went first, blocks it: the kernel takes it back. */
+    HOST_CALL(SYS_rt_tgsigqueueinfo, getpid(), gettid(), signal, &thread->signal_arrived_info);
+    thread->signal_arrived = 0;
+  }
+  set_host_mask(signal_host_mask(thread->signal_mask));
+}
 
 void signal_temporary_mask_begin(struct thread *thread, uint64_t mask) {
   thread->signal_saved_mask = thread->signal_mask;

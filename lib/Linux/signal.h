@@ -8,8 +8,12 @@
 #include "Linux/process.h"
 #include "Runtime/runtime.h"
 
-/* Once a process, on the main thread, after runtime_init: takes over the host dispositions (ignored stays
- * ignored) and the mask, and makes main_thread the current one. */
+/* Once a process, before runtime_init, which installs handlers: takes over the host's dispositions (ignored
+ * stays ignored). */
+void signal_inherit(struct process *process);
+
+/* Once a process, on the main thread, after runtime_init: takes over the mask, makes main_thread the current
+ * one, and lets signals in. */
 void signal_init(struct process *process, struct thread *main_thread);
 
 /* Runtime hooks. */

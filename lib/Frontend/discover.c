@@ -1,0 +1,313 @@
+/* Discovery, in three passes: decode what direct control flow reaches, cut it into blocks at the
+ * leaders, and let flag liveness flow backward over the blocks until it settles. */
+#include "Frontend/discover.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAP_SIZE = 2048, NO_INSN = 0xFFFF, PEEK_LIMIT = 12 };
+
+struct work {
+  struct unit *unit;
+  const struct discover_options *options;
+  /* Instructions in the order they were decoded. */
+  struct insn insn[UNIT_INSN_LIMIT];
+  unsigned count;
+  bool leader[UNIT_INSN_LIMIT]; /* of insn[] */
+  uint16_t map[MAP_SIZE];       /* eip -> index into insn[] */
+  guest_addr pending[UNIT_BLOCK_LIMIT];
+  unsigned pending_count;
+  unsigned block_bound; /* there will be no more blocks than this, and one a pending stretch or two */
+};
+
+static unsigned map_slot(const struct work *work, guest_addr eip) {
+  unsigned slot = (eip * 0x9E3779B1u) >> 21;
+  while (work->map[slot] != NO_INSN && work->insn[work->map[slot]].eip != eip)
+    slot = (slot + 1) % MAP_SIZE;
+  return slot;
+}
+
+static unsigned find(const struct work *work, guest_addr eip) { return work->map[map_slot(work, eip)]; }
+
+static bool in_span(const struct work *work, guest_addr eip) {
+  guest_addr low = work->unit->low, high = work->unit->high;
+  return (eip >= low ? eip - low : high - eip) < UNIT_SPAN_LIMIT - 16;
+}
+
+static void mark_leader(struct work *work, unsigned index) {
+  if (!work->leader[index]) {
+    work->leader[index] = true;
+    work->block_bound++;
+  }
+}
+
+/* Each pending stretch makes a block, and may cut a known one where it runs into it. */
+static bool has_room(const struct work *work) {
+  return work->block_bound + 2 * work->pending_count + 4 < UNIT_BLOCK_LIMIT;
+}
+
+/* Wants `eip` decoded and to start a block; false if there is no room. */
+static bool want_leader(struct work *work, guest_addr eip) {
+  unsigned known = find(work, eip);
+  if (!has_room(work))
+    return false;
+  if (known != NO_INSN) {
+    mark_leader(work, known);
+    return true;
+  }
+  if (!in_span(work, eip) || work->count + 8 >= work->options->insn_limit)
+    return false;
+  work->pending[work->pending_count++] = eip;
+  return true;
+}
+
+/* Decodes from eip on, until control leaves or known code is met. */
+static void decode_stretch(struct work *work, guest_addr eip) {
+  bool first = true;
+  while (work->count < work->options->insn_limit) {
+    unsigned known = find(work, eip);
+    if (known != NO_INSN) {
+      mark_leader(work, known);
+      return;
+    }
+    if (!first && !in_span(work, eip))
+      return;
+    const uint8_t *bytes;
+    size_t size = work->options->fetch(work->options->context, eip, &bytes);
+    struct insn *insn = &work->insn[work->count];
+    if (size == 0 || insn_decode(insn, bytes, size, eip) == INSN_TRUNCATED) {
+      work->unit->fetch_fault = true;
+      work->unit->fetch_address = eip + (guest_addr)size;
+      return;
+    }
+    work->map[map_slot(work, eip)] = (uint16_t)work->count;
+    if (first)
+      mark_leader(work, work->count);
+    first = false;
+    work->count++;
+    if (eip < work->unit->low)
+      work->unit->low = eip;
+    if (insn_next(insn) > work->unit->high)
+      work->unit->high = insn_next(insn);
+    switch (insn->flow) {
+    case FLOW_CONDITIONAL:
+      work->block_bound++;
+      want_leader(work, insn->target);
+      if (!has_room(work))
+        return;
+      break;
+    case FLOW_JUMP:
+      want_leader(work, insn->target);
+      return;
+    case FLOW_JUMP_INDIRECT:
+    case FLOW_RETURN:
+    case FLOW_TRAP:
+      return;
+    default:
+      break;
+    }
+    eip = insn_next(insn);
+  }
+}
+
+/* --- Blocks ------------------------------------------------------------------------------------- */
+
+static int by_eip(const void *a, const void *b) {
+  guest_addr x = ((const struct insn *)a)->eip, y = ((const struct insn *)b)->eip;
+  return x < y ? -1 : x > y;
+}
+
+static bool ends_block(const struct insn *insn) {
+  return insn->flow != FLOW_NEXT && insn->flow != FLOW_CALL && insn->flow != FLOW_CALL_INDIRECT;
+}
+
+static bool falls_through(const struct insn *insn) {
+  return !ends_block(insn) || insn->flow == FLOW_CONDITIONAL;
+}
+
+static int block_at(const struct unit *unit, guest_addr eip) {
+  unsigned low = 0, high = unit->block_count;
+  while (low < high) {
+    unsigned middle = (low + high) / 2;
+    guest_addr at = unit->insn[unit->block[middle].first].eip;
+    if (at == eip)
+      return (int)middle;
+    if (at < eip)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return -1;
+}
+
+static void make_blocks(struct work *work) {
+  struct unit *unit = work->unit;
+  memcpy(unit->insn, work->insn, work->count * sizeof work->insn[0]);
+  qsort(unit->insn, work->count, sizeof unit->insn[0], by_eip);
+  unit->insn_count = work->count;
+  unit->block_count = 0;
+  struct block *block = NULL;
+  for (unsigned i = 0; i < unit->insn_count; i++) {
+    bool leader = work->leader[find(work, unit->insn[i].eip)];
+    bool follows = i > 0 && insn_next(&unit->insn[i - 1]) == unit->insn[i].eip;
+    if (!block || leader || !follows) {
+      block = &unit->block[unit->block_count++];
+      *block = (struct block){.first = (uint16_t)i, .leader = leader};
+    }
+    block->count++;
+    if (ends_block(&unit->insn[i]))
+      block = NULL;
+  }
+  for (unsigned b = 0; b < unit->block_count; b++) {
+    const struct insn *last = &unit->insn[unit->block[b].first + unit->block[b].count - 1];
+    bool branches = last->flow == FLOW_CONDITIONAL || last->flow == FLOW_JUMP;
+    unit->block[b].taken = branches ? (int16_t)block_at(unit, last->target) : -1;
+    unit->block[b].next = falls_through(last) ? (int16_t)block_at(unit, insn_next(last)) : -1;
+  }
+}
+
+/* --- Liveness ----------------------------------------------------------------------------------- */
+
+/* The instruction at eip: one of the unit's, or decoded into *space. NULL if it cannot be had. */
+static const struct insn *insn_at(const struct work *work, guest_addr eip, struct insn *space) {
+  unsigned known = find(work, eip);
+  if (known != NO_INSN)
+    return &work->insn[known];
+  const uint8_t *bytes;
+  size_t size = work->options->fetch(work->options->context, eip, &bytes);
+  return size && insn_decode(space, bytes, size, eip) == INSN_OK ? space : NULL;
+}
+
+/* Looks a few instructions deep from eip: the flags that are read there before they are written;
+ * *unknown gets those that are neither as far as it looked. */
+static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unknown) {
+  struct insn space;
+  uint8_t read = 0;
+  *unknown = FLAGS_ALL;
+  for (unsigned i = 0; i < PEEK_LIMIT && *unknown; i++) {
+    const struct insn *insn = insn_at(work, eip, &space);
+    if (!insn || (work->options->precise && insn->can_fault))
+      break;
+    read |= insn->flags_read & *unknown;
+    *unknown &= (uint8_t)~insn->flags_written;
+    if (insn->flow == FLOW_JUMP || insn->flow == FLOW_CALL) {
+      eip = insn->target;
+    } else if (insn->flow == FLOW_NEXT) {
+      eip = insn_next(insn);
+    } else {
+      if (insn->flow == FLOW_RETURN && !work->options->return_flags)
+        *unknown = 0;
+      break;
+    }
+  }
+  return read;
+}
+
+/* Flags that the code at eip may read before it writes them. */
+static uint8_t peek(const struct work *work, guest_addr eip) {
+  uint8_t unknown;
+  uint8_t read = peek_reads(work, eip, &unknown);
+  return read | unknown;
+}
+
+static uint8_t live_into(const struct work *work, const uint8_t *block_in, int block, guest_addr eip) {
+  return block >= 0 ? block_in[block] : peek(work, eip);
+}
+
+/* What is live after the last instruction of a block, by the way it leaves. */
+static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, const struct block *block) {
+  const struct insn *last = &work->unit->insn[block->first + block->count - 1];
+  switch (last->flow) {
+  case FLOW_CONDITIONAL:
+    return live_into(work, block_in, block->taken, last->target) |
+           live_into(work, block_in, block->next, insn_next(last));
+  case FLOW_JUMP:
+    return live_into(work, block_in, block->taken, last->target);
+  case FLOW_RETURN:
+    return work->options->return_flags ? FLAGS_ALL : 0;
+  case FLOW_JUMP_INDIRECT:
+  case FLOW_TRAP:
+    return FLAGS_ALL;
+  default:
+    return live_into(work, block_in, block->next, insn_next(last));
+  }
+}
+
+static uint8_t live_before(const struct work *work, const struct insn *insn, uint8_t after) {
+  uint8_t before = (uint8_t)((after & ~insn->flags_written) | insn->flags_read);
+  return work->options->precise && insn->can_fault ? FLAGS_ALL : before;
+}
+
+static bool is_call(const struct insn *insn) {
+  return insn->flow == FLOW_CALL || insn->flow == FLOW_CALL_INDIRECT;
+}
+
+/* After a call, the callee's entry decides what is live. Whether the return site reads flags is
+ * seen here, before the call can return. */
+static void find_call_liveness(struct work *work) {
+  struct unit *unit = work->unit;
+  for (unsigned i = 0; i < unit->insn_count; i++) {
+    const struct insn *insn = &unit->insn[i];
+    if (!is_call(insn))
+      continue;
+    unit->live[i] = insn->flow == FLOW_CALL ? peek(work, insn->target) : FLAGS_ALL;
+    uint8_t unknown;
+    if (!work->options->return_flags && peek_reads(work, insn_next(insn), &unknown))
+      unit->needs_return_flags = true;
+  }
+}
+
+static void find_liveness(struct work *work) {
+  struct unit *unit = work->unit;
+  uint8_t block_in[UNIT_BLOCK_LIMIT] = {0};
+  /* What lies outside never changes: ask once a block, then iterate inside. */
+  uint8_t outside[UNIT_BLOCK_LIMIT];
+  uint8_t none[UNIT_BLOCK_LIMIT] = {0};
+  for (unsigned b = 0; b < unit->block_count; b++)
+    outside[b] = live_out_of(work, none, &unit->block[b]);
+  find_call_liveness(work);
+  bool changed = true;
+  while (changed) {
+    changed = false;
+    for (unsigned b = unit->block_count; b-- > 0;) {
+      const struct block *block = &unit->block[b];
+      uint8_t live = outside[b];
+      if (block->taken >= 0)
+        live |= block_in[block->taken];
+      if (block->next >= 0)
+        live |= block_in[block->next];
+      for (unsigned i = block->first + block->count; i-- > block->first;) {
+        const struct insn *insn = &unit->insn[i];
+        if (is_call(insn))
+          live = unit->live[i]; /* what the callee reads */
+        else
+          unit->live[i] = live;
+        live = live_before(work, insn, live);
+      }
+      if (live != block_in[b]) {
+        block_in[b] = live;
+        changed = true;
+      }
+    }
+  }
+}
+
+bool discover(struct unit *unit, guest_addr entry, const struct discover_options *options) {
+  static _Thread_local struct work work;
+  work.unit = unit;
+  work.options = options;
+  work.count = work.pending_count = work.block_bound = 0;
+  memset(work.map, 0xFF, sizeof work.map);
+  memset(work.leader, 0, sizeof work.leader);
+  unit->entry = unit->low = unit->high = entry;
+  unit->needs_return_flags = unit->fetch_fault = false;
+  decode_stretch(&work, entry);
+  while (work.pending_count)
+    decode_stretch(&work, work.pending[--work.pending_count]);
+  if (find(&work, entry) == NO_INSN)
+    return false;
+  memset(unit->live, 0, work.count);
+  make_blocks(&work);
+  find_liveness(&work);
+  return true;
+}

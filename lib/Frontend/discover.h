@@ -1,0 +1,56 @@
+/* Discovery: from an entry address to the basic blocks that are translated together.
+ *
+ * A unit is the set of blocks that direct jumps reach from its entry, as far as a budget goes:
+ * about a function. Calls are followed by the code after them, not by their target. The blocks
+ * come in address order, so that most fall-throughs need no jump.
+ *
+ * With the blocks comes, for each instruction, which arithmetic flags somebody may read after it.
+ * What lies outside the unit is looked at a few instructions deep; where that does not settle it,
+ * flags count as read. Two assumptions make flags cheap, and both are checked or switchable
+ * (docs/flags.md):
+ *   - flags are dead at a return, unless code after some call reads them: discovery sees that
+ *     when it translates the call, before the callee can return (needs_return_flags);
+ *   - flags are not looked at when an instruction faults, unless `precise` is set. */
+#ifndef UEMU_FRONTEND_DISCOVER_H
+#define UEMU_FRONTEND_DISCOVER_H
+
+#include "Frontend/insn.h"
+
+enum {
+  UNIT_INSN_LIMIT = 384,   /* instructions in a unit */
+  UNIT_BLOCK_LIMIT = 128,  /* blocks in a unit */
+  UNIT_SPAN_LIMIT = 65536, /* bytes between its lowest and highest instruction */
+};
+
+struct block {
+  uint16_t first, count; /* instructions, as indices into unit.insn */
+  int16_t taken;         /* block of the branch target; -1: outside the unit */
+  int16_t next;          /* block of the fall-through; -1: none or outside */
+  bool leader;           /* may be entered from outside or by a jump */
+};
+
+struct unit {
+  guest_addr entry;
+  guest_addr low, high; /* the instructions' bytes lie in [low, high) */
+  unsigned insn_count, block_count;
+  struct insn insn[UNIT_INSN_LIMIT];
+  uint8_t live[UNIT_INSN_LIMIT]; /* FLAGS_* that are read after the instruction */
+  struct block block[UNIT_BLOCK_LIMIT];
+  bool needs_return_flags; /* code after a call reads flags, and return_flags was off */
+  bool fetch_fault;        /* the last instruction of some block could not be fetched whole: at … */
+  guest_addr fetch_address;
+};
+
+struct discover_options {
+  /* The instruction bytes at eip: how many can be fetched (up to 16; 0: none) and where. */
+  size_t (*fetch)(void *context, guest_addr eip, const uint8_t **bytes);
+  void *context;
+  bool return_flags; /* flags are live at returns */
+  bool precise;      /* flags are live at every instruction that can fault */
+  unsigned insn_limit; /* at most UNIT_INSN_LIMIT */
+};
+
+/* Fills *unit. False if not even the first instruction can be fetched (unit->fetch_address). */
+bool discover(struct unit *unit, guest_addr entry, const struct discover_options *options);
+
+#endif

@@ -18,8 +18,8 @@ static void arguments_of(struct lifter *l, LLVMValueRef eip, LLVMValueRef argume
   for (unsigned i = 0; i < GPR_COUNT; i++)
     arguments[i] = l->gpr[i];
   arguments[ABI_EIP] = eip ? eip : LLVMGetPoison(l->i32);
-  for (unsigned i = ABI_EIP + 1; i < ABI_INT_COUNT; i++)
-    arguments[i] = LLVMGetPoison(l->i32);
+  arguments[ABI_EIP + 1] = LLVMGetPoison(l->i32);
+  arguments[ABI_ZERO] = l->zero;
   for (unsigned i = 0; i < ABI_XMM_COUNT; i++)
     arguments[ABI_INT_COUNT + i] = i < GUEST_XMM_COUNT ? l->xmm[i] : LLVMGetPoison(l->xmm_type);
 }
@@ -89,6 +89,7 @@ static void take_registers(struct lifter *l, LLVMValueRef result) {
     l->gpr[i] = LLVMBuildExtractValue(l->builder, result, i, "");
   for (unsigned i = 0; i < GUEST_XMM_COUNT; i++)
     l->xmm[i] = LLVMBuildExtractValue(l->builder, result, ABI_INT_COUNT + i, "");
+  l->zero = LLVMBuildExtractValue(l->builder, result, ABI_ZERO, "");
 }
 
 void control_helper(struct lifter *l, unsigned helper, LLVMValueRef eip) {

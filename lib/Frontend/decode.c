@@ -225,6 +225,32 @@ static void make_invalid(struct insn *insn, guest_addr eip, size_t length) {
   insn->can_fault = true;
 }
 
+/* Instructions without a memory operand that cannot fault. */
+static bool is_harmless(const ZydisDecodedInstruction *zi, const struct insn *insn) {
+  switch (zi->meta.category) {
+  case ZYDIS_CATEGORY_BINARY:
+    return zi->mnemonic != ZYDIS_MNEMONIC_DIV && zi->mnemonic != ZYDIS_MNEMONIC_IDIV;
+  case ZYDIS_CATEGORY_DATAXFER:
+    return insn->form.op[0].kind == OPERAND_GPR && insn->form.op[1].kind != OPERAND_OTHER;
+  case ZYDIS_CATEGORY_COND_BR:
+  case ZYDIS_CATEGORY_UNCOND_BR:
+    return insn->flow != FLOW_TRAP;
+  case ZYDIS_CATEGORY_LOGICAL:
+  case ZYDIS_CATEGORY_SHIFT:
+  case ZYDIS_CATEGORY_ROTATE:
+  case ZYDIS_CATEGORY_CMOV:
+  case ZYDIS_CATEGORY_SETCC:
+  case ZYDIS_CATEGORY_BITBYTE:
+  case ZYDIS_CATEGORY_FLAGOP:
+  case ZYDIS_CATEGORY_CONVERT:
+  case ZYDIS_CATEGORY_NOP:
+  case ZYDIS_CATEGORY_WIDENOP:
+    return zi->meta.isa_ext == ZYDIS_ISA_EXT_BASE;
+  default:
+    return zi->mnemonic == ZYDIS_MNEMONIC_LEA;
+  }
+}
+
 static ZydisDecoder decoder;
 
 __attribute__((constructor)) static void decoder_init(void) {
@@ -290,12 +316,7 @@ enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t siz
   insn->condition = condition_of(zi.mnemonic);
   insn->flow = flow_of(&zi, insn);
   flags_of(insn, &zi);
-  insn->can_fault = insn->flow != FLOW_JUMP && insn->flow != FLOW_CONDITIONAL &&
-                    (memory || zi.stack_width == 0 || zi.meta.category == ZYDIS_CATEGORY_PUSH ||
-                     zi.meta.category == ZYDIS_CATEGORY_POP || insn->flow != FLOW_NEXT ||
-                     zi.mnemonic == ZYDIS_MNEMONIC_DIV || zi.mnemonic == ZYDIS_MNEMONIC_IDIV ||
-                     zi.mnemonic == ZYDIS_MNEMONIC_AAM || zi.meta.isa_ext != ZYDIS_ISA_EXT_BASE ||
-                     (insn->form.attributes & INSN_STRING));
+  insn->can_fault = memory || !is_harmless(&zi, insn);
   return INSN_OK;
 }
 

@@ -61,6 +61,7 @@ struct lifter {
   LLVMValueRef function;
   LLVMValueRef gpr[GPR_COUNT];       /* i32 */
   LLVMValueRef xmm[GUEST_XMM_COUNT]; /* <4 x float> */
+  LLVMValueRef zero;                 /* i32 0 in a host register (r15): a base for lone displacements */
   LLVMValueRef flag[FLAG_COUNT];     /* i1; NULL: still in the register file */
   uint8_t flags_dirty;               /* flags whose SSA value is newer than the register file */
   uint8_t gpr_dirty;                 /* blocks: the same for general registers … */
@@ -188,7 +189,7 @@ struct lift_rule {
 };
 extern const struct lift_rule lift_rules_move[], lift_rules_arith[], lift_rules_shift[], lift_rules_bits[],
     lift_rules_muldiv[], lift_rules_string[], lift_rules_bcd[], lift_rules_control[], lift_rules_system[],
-    lift_rules_atomic[], lift_rules_x87[], lift_rules_simd[];
+    lift_rules_atomic[], lift_rules_exchange[], lift_rules_x87[], lift_rules_simd[];
 
 /* Says that the instruction's form is not supported; the function is thrown away. */
 void lift_fail(struct lifter *l, const char *why);

@@ -1,4 +1,4 @@
-/* Data movement: mov, lea, movzx, push, pop, xchg, cmovcc, setcc and their kin. */
+/* Data movement: mov, lea, movzx, push, pop, cmovcc, setcc and their kin. */
 #include "Frontend/lift.h"
 #include "Runtime/helpers.h"
 
@@ -107,22 +107,6 @@ static void lift_popa(struct lifter *l, const struct insn *insn) {
   gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, esp, lifter_const(l, 4, bytes * GPR_COUNT), ""));
 }
 
-/* Exchange with memory is atomic, lock prefix or not (SDM, XCHG). */
-static void lift_xchg(struct lifter *l, const struct insn *insn) {
-  if (operand_is(insn, 0, OPERAND_MEMORY)) {
-    LLVMValueRef pointer = guest_pointer(l, operand_address(l, insn, 0));
-    LLVMValueRef old = LLVMBuildAtomicRMW(l->builder, LLVMAtomicRMWBinOpXchg, pointer, operand_read(l, insn, 1),
-                                          LLVMAtomicOrderingSequentiallyConsistent, false);
-    LLVMSetVolatile(old, true);
-    LLVMSetAlignment(old, insn->form.op[0].size);
-    operand_write(l, insn, 1, old);
-    return;
-  }
-  LLVMValueRef first = operand_read(l, insn, 0), second = operand_read(l, insn, 1);
-  operand_write(l, insn, 0, second);
-  operand_write(l, insn, 1, first);
-}
-
 static void lift_cmov(struct lifter *l, const struct insn *insn) {
   /* The source is read, and may fault, whatever the condition. */
   LLVMValueRef source = operand_read(l, insn, 1);
@@ -200,7 +184,6 @@ const struct lift_rule lift_rules_move[] = {
     {ZYDIS_MNEMONIC_PUSHAD, lift_pusha},
     {ZYDIS_MNEMONIC_POPA, lift_popa},
     {ZYDIS_MNEMONIC_POPAD, lift_popa},
-    {ZYDIS_MNEMONIC_XCHG, lift_xchg},
     ALL_CONDITIONS(CMOV),
     ALL_CONDITIONS(SET),
     {ZYDIS_MNEMONIC_CBW, lift_cbw},

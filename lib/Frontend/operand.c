@@ -3,6 +3,7 @@
 #include "Frontend/lift_internal.h"
 
 #include <stdio.h>
+#include <string.h>
 
 LLVMTypeRef lifter_int(struct lifter *l, unsigned bytes) { return LLVMIntTypeInContext(l->context, 8 * bytes); }
 
@@ -52,11 +53,25 @@ static LLVMValueRef immediate(struct lifter *l, const struct insn *insn, unsigne
 LLVMValueRef gpr_read(struct lifter *l, unsigned reg, unsigned bytes) {
   if (bytes == 1 && reg >= 4) {
     LLVMValueRef high = LLVMBuildLShr(l->builder, l->gpr[reg - 4], lifter_const(l, 4, 8), "");
+    /* Seen as a whole register, so that LLVM does not look for one with a high byte and spill. */
+    if (l->setting == LIFT_STENCIL)
+      high = value_after_accesses(l, high);
     return LLVMBuildTrunc(l->builder, high, l->i8, "");
   }
   if (bytes == 4)
     return l->gpr[reg];
   return LLVMBuildTrunc(l->builder, l->gpr[reg], lifter_int(l, bytes), "");
+}
+
+/* The low byte or word of a pinned register, by one host mov: LLVM would mask and merge. */
+static LLVMValueRef insert_low(struct lifter *l, LLVMValueRef whole, LLVMValueRef part, unsigned bytes) {
+  const char *text = bytes == 1 ? "movb ${1:b}, ${0:b}" : "movw ${1:w}, ${0:w}";
+  LLVMTypeRef types[2] = {LLVMTypeOf(part), l->i32};
+  LLVMTypeRef type = LLVMFunctionType(l->i32, types, 2, false);
+  LLVMValueRef move = LLVMGetInlineAsm(type, text, strlen(text), "=r,r,0", 6, false, false, LLVMInlineAsmDialectATT,
+                                       false);
+  LLVMValueRef arguments[2] = {part, whole};
+  return LLVMBuildCall2(l->builder, type, move, arguments, 2, "");
 }
 
 void gpr_write(struct lifter *l, unsigned reg, unsigned bytes, LLVMValueRef value) {
@@ -66,6 +81,10 @@ void gpr_write(struct lifter *l, unsigned reg, unsigned bytes, LLVMValueRef valu
     return;
   }
   unsigned shift = bytes == 1 && reg >= 4 ? 8 : 0;
+  if (l->setting == LIFT_STENCIL && !shift) {
+    l->gpr[reg] = insert_low(l, l->gpr[reg], value, bytes);
+    return;
+  }
   unsigned target = shift ? reg - 4 : reg;
   uint32_t mask = (bytes == 1 ? 0xFFu : 0xFFFFu) << shift;
   LLVMValueRef wide = LLVMBuildZExt(l->builder, value, l->i32, "");
@@ -131,6 +150,26 @@ LLVMValueRef value_after_accesses(struct lifter *l, LLVMValueRef value) {
   return LLVMBuildCall2(l->builder, function, barrier, &value, 1, "");
 }
 
+/* Has LLVM keep a general register where it is pinned, up to here. */
+static void keep(struct lifter *l, unsigned reg) {
+  static const char *const pinned[GPR_COUNT] = {"{eax}", "{ecx}", "{edx}", "{edi}", "{esi}", "{r8d}", "{r9d}", "{r12d}"};
+  LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(l->context), &l->i32, 1, false);
+  LLVMValueRef use = LLVMGetInlineAsm(type, "", 0, pinned[reg], strlen(pinned[reg]), true, false,
+                                      LLVMInlineAsmDialectATT, false);
+  LLVMBuildCall2(l->builder, type, use, &l->gpr[reg], 1, "");
+}
+
+/* An address that takes more than one host instruction must not be computed in the registers it
+ * is made of: they are pinned. */
+static void keep_address_registers(struct lifter *l, const struct operand *op) {
+  if (l->setting != LIFT_STENCIL || !op->segment)
+    return;
+  if (op->reg != REGISTER_NONE)
+    keep(l, op->reg);
+  if (op->index != REGISTER_NONE)
+    keep(l, op->index);
+}
+
 LLVMValueRef operand_offset(struct lifter *l, const struct insn *insn, unsigned i) {
   const struct operand *op = &insn->form.op[i];
   LLVMValueRef sum = NULL;
@@ -144,11 +183,21 @@ LLVMValueRef operand_offset(struct lifter *l, const struct insn *insn, unsigned 
   if (op->has_disp) {
     LLVMValueRef disp =
         l->setting == LIFT_BLOCK ? lifter_const(l, 4, insn->disp) : hole(l, "hole_disp0", 4);
+    /* A lone hole would be addressed relative to the host's rip: r15, which is zero, is its base. */
+    if (!sum && l->setting == LIFT_STENCIL && !op->segment)
+      sum = l->zero;
     sum = sum ? LLVMBuildAdd(l->builder, sum, disp, "") : disp;
   }
   if (insn->form.attributes & INSN_ADDRESS16)
     sum = LLVMBuildAnd(l->builder, sum, lifter_const(l, 4, 0xFFFF), "");
   return sum;
+}
+
+/* The value in a host register that no guest register is pinned to. */
+static LLVMValueRef in_temporary(struct lifter *l, LLVMValueRef value) {
+  LLVMTypeRef type = LLVMFunctionType(l->i32, &l->i32, 1, false);
+  LLVMValueRef move = LLVMGetInlineAsm(type, "", 0, "={r10},0", 8, true, false, LLVMInlineAsmDialectATT, false);
+  return LLVMBuildCall2(l->builder, type, move, &value, 1, "");
 }
 
 LLVMValueRef operand_address(struct lifter *l, const struct insn *insn, unsigned i) {
@@ -157,7 +206,13 @@ LLVMValueRef operand_address(struct lifter *l, const struct insn *insn, unsigned
   if (!segment)
     return offset;
   size_t field = offsetof(struct cpu_state, segment_base) + 4 * (segment - 1);
-  return LLVMBuildAdd(l->builder, offset, state_load(l, field, l->i32), "");
+  LLVMValueRef base = state_load(l, field, l->i32);
+  if (l->setting == LIFT_BLOCK)
+    return LLVMBuildAdd(l->builder, offset, base, "");
+  /* In a temporary: the destination may not be clobbered before the access. */
+  bool plain = insn->form.op[i].reg == REGISTER_NONE && insn->form.op[i].index == REGISTER_NONE;
+  LLVMValueRef sum = LLVMBuildAdd(l->builder, offset, in_temporary(l, base), "");
+  return plain ? sum : in_temporary(l, sum);
 }
 
 /* --- Operands ----------------------------------------------------------------------------------- */
@@ -174,8 +229,11 @@ LLVMValueRef operand_read(struct lifter *l, const struct insn *insn, unsigned i)
   switch (op->kind) {
   case OPERAND_GPR:
     return gpr_read(l, op->reg, op->size);
-  case OPERAND_MEMORY:
-    return memory_load(l, lifter_int(l, op->size), operand_address(l, insn, i));
+  case OPERAND_MEMORY: {
+    LLVMValueRef value = memory_load(l, lifter_int(l, op->size), operand_address(l, insn, i));
+    keep_address_registers(l, op);
+    return value;
+  }
   case OPERAND_IMMEDIATE:
     return immediate(l, insn, op->hole, immediate_size(insn, i));
   case OPERAND_CONSTANT:

@@ -1,0 +1,66 @@
+/* What several families of the lifter share beyond lift.h: small builders of values, host
+ * instructions as inline assembly, flags and traps under a condition. */
+#ifndef UEMU_FRONTEND_LIFT_SUPPORT_H
+#define UEMU_FRONTEND_LIFT_SUPPORT_H
+
+#include "Frontend/lift.h"
+
+static inline unsigned value_bits(LLVMValueRef value) { return LLVMGetIntTypeWidth(LLVMTypeOf(value)); }
+/* The constant `number` in the type of `value`. */
+static inline LLVMValueRef value_const(LLVMValueRef value, uint64_t number) {
+  return LLVMConstInt(LLVMTypeOf(value), number, false);
+}
+/* Zero-extended or cut to `bytes`. */
+LLVMValueRef value_resize(struct lifter *l, LLVMValueRef value, unsigned bytes);
+LLVMValueRef value_is_zero(struct lifter *l, LLVMValueRef value);
+/* The top bit, the lowest bit, and bit `index` (a constant), as i1. */
+LLVMValueRef value_sign(struct lifter *l, LLVMValueRef value);
+LLVMValueRef value_low_bit(struct lifter *l, LLVMValueRef value);
+LLVMValueRef value_bit(struct lifter *l, LLVMValueRef value, unsigned index);
+/* A call of an intrinsic overloaded on the type of its first argument. */
+LLVMValueRef value_intrinsic(struct lifter *l, const char *name, LLVMValueRef *arguments, unsigned count);
+
+/* A host instruction, or a few, as inline assembly in AT&T syntax. Results are $0, $1 …, arguments
+ * @0, @1 …. Flags are taken by setcc within the assembly: LLVM's own flag outputs are not kept safe
+ * from what it puts between the assembly and their use. */
+struct host_asm {
+  const char *text;
+  const char *outputs;     /* constraints of the results, as LLVM writes them; NULL for none */
+  const char *inputs;      /* of the arguments, then clobbers; NULL for none */
+  LLVMTypeRef result[3];   /* their types */
+  LLVMTypeRef memory;      /* of the memory operand ("*m"), if the first argument is one: a pointer */
+  bool effects;            /* does more than compute its results from its arguments */
+  uint8_t flags;           /* FLAGS_* to take from the host (not AF); those not wanted are left out */
+  LLVMValueRef value[3];   /* out: results */
+  LLVMValueRef flag[FLAG_COUNT]; /* out: flags taken, or NULL */
+};
+void host_asm(struct lifter *l, struct host_asm *code, LLVMValueRef *arguments, unsigned count);
+/* Writes the flags that it took. */
+void host_asm_write_flags(struct lifter *l, const struct host_asm *code);
+/* AT&T suffix of an operand size: b, w, l. */
+char operand_suffix(unsigned bytes);
+
+/* Are flags that the instruction now lifted changes needed after it? */
+uint8_t flags_wanted(const struct lifter *l);
+
+/* Between begin and end, flag writes happen only if `condition` (i1) holds; else the flags stay.
+ * Nothing but flags may be written there. */
+struct flags_guard {
+  LLVMValueRef condition, flag[FLAG_COUNT];
+  LLVMBasicBlockRef unchanged; /* stencils */
+  uint8_t dirty;
+};
+void flags_guard_begin(struct lifter *l, struct flags_guard *guard, LLVMValueRef condition);
+void flags_guard_end(struct lifter *l, struct flags_guard *guard);
+
+/* Ends in the helper if the condition holds, else lifts on. */
+void control_trap_if(struct lifter *l, LLVMValueRef condition, unsigned helper, LLVMValueRef eip);
+/* Ends the function: on at the next instruction, wherever in a block that is. */
+void control_after(struct lifter *l, const struct insn *insn);
+/* A new basic block of the function being lifted. */
+LLVMBasicBlockRef control_block(struct lifter *l, const char *name);
+
+/* Adds the base of segment `segment` (0: flat; else 1 + enum segment) to an offset. */
+LLVMValueRef segment_add_base(struct lifter *l, unsigned segment, LLVMValueRef offset);
+
+#endif

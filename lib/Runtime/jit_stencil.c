@@ -1,0 +1,266 @@
+/* Compiling stencils: lift many shapes into one module, have LLVM make an object of it, cut the
+ * object into functions, and check each.
+ *
+ * A function's relocations name what the stitcher fills in: holes, the next stencil, branch
+ * targets, stubs. A jump to `next` at the end is cut off, so that stencils lie end to end. */
+#include "Runtime/helpers.h"
+#include "Runtime/jit.h"
+#include "Runtime/jit_internal.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <llvm-c/Error.h>
+#include <llvm-c/Support.h>
+#include <llvm-c/Target.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+
+LLVMTargetMachineRef jit_target_machine(LLVMCodeGenOptLevel level, char **message) {
+  static bool initialised;
+  if (!initialised) {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser();
+    /* LLVM 19's byte-to-word pass widens `movb (%eax,%ecx), %al` to a movzbl that loses the rest of
+     * eax when eax is also the address. */
+    static const char *const arguments[] = {"uemu-llvm", "-fixup-byte-word-insts=0"};
+    LLVMParseCommandLineOptions(2, arguments, NULL);
+    initialised = true;
+  }
+  LLVMTargetRef target;
+  if (LLVMGetTargetFromTriple(lift_triple, &target, message))
+    return NULL;
+  /* The baseline CPU: stencils are built on one machine and run on others. The features let
+   * inline assembly name instructions that the guest's cpuid offers. */
+  return LLVMCreateTargetMachine(target, lift_triple, "x86-64", jit_features, level, LLVMRelocStatic,
+                                 LLVMCodeModelSmall);
+}
+
+const char jit_features[] = "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+pclmul,+sha,+lzcnt,+bmi,+bmi2,+movbe,+adx,+fxsr,"
+                            "+cx16,-slow-3ops-lea";
+
+/* --- Names to symbols ---------------------------------------------------------------------------- */
+
+static int symbol_of(const char *name) {
+  static const struct {
+    const char *name;
+    enum stencil_symbol symbol;
+  } fixed[] = {
+      {"hole_disp0_32", STENCIL_DISP}, {"hole_imm0_8", STENCIL_IMM0},    {"hole_imm0_16", STENCIL_IMM0},
+      {"hole_imm0_32", STENCIL_IMM0},  {"hole_imm1_8", STENCIL_IMM1},    {"hole_imm1_16", STENCIL_IMM1},
+      {"hole_imm1_32", STENCIL_IMM1},  {"hole_imm2_8", STENCIL_IMM2},    {"hole_imm2_16", STENCIL_IMM2},
+      {"hole_imm2_32", STENCIL_IMM2},  {"hole_eip_32", STENCIL_EIP},     {"hole_next_32", STENCIL_NEXT_EIP},
+      {"next", STENCIL_NEXT},          {"taken", STENCIL_TAKEN},         {"callee", STENCIL_CALLEE},
+      {"dispatch", STENCIL_DISPATCH},  {"mispaired", STENCIL_MISPAIRED},
+  };
+  for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+    if (strcmp(name, fixed[i].name) == 0)
+      return fixed[i].symbol;
+  for (unsigned h = 0; h < HELPER_COUNT; h++)
+    if (strcmp(name, helper_symbol(h)) == 0)
+      return STENCIL_HELPER + (int)h;
+  return -1;
+}
+
+/* --- The object ------------------------------------------------------------------------------------ */
+
+struct object {
+  const uint8_t *bytes;
+  size_t size;
+  const Elf64_Shdr *sections;
+  unsigned section_count;
+  const Elf64_Shdr *text, *rela, *symtab;
+  const char *strings;
+};
+
+static bool object_open(struct object *o, const uint8_t *bytes, size_t size) {
+  const Elf64_Ehdr *header = (const Elf64_Ehdr *)bytes;
+  *o = (struct object){.bytes = bytes, .size = size};
+  if (size < sizeof *header)
+    return false;
+  o->sections = (const Elf64_Shdr *)(bytes + header->e_shoff);
+  o->section_count = header->e_shnum;
+  const char *names = (const char *)bytes + o->sections[header->e_shstrndx].sh_offset;
+  for (unsigned i = 0; i < o->section_count; i++) {
+    const char *name = names + o->sections[i].sh_name;
+    if (strcmp(name, ".text") == 0)
+      o->text = &o->sections[i];
+    else if (strcmp(name, ".rela.text") == 0)
+      o->rela = &o->sections[i];
+    else if (o->sections[i].sh_type == SHT_SYMTAB)
+      o->symtab = &o->sections[i];
+  }
+  if (!o->text || !o->symtab)
+    return false;
+  o->strings = (const char *)bytes + o->sections[o->symtab->sh_link].sh_offset;
+  return true;
+}
+
+static const Elf64_Sym *object_symbols(const struct object *o) {
+  return (const Elf64_Sym *)(o->bytes + o->symtab->sh_offset);
+}
+
+static const Elf64_Rela *object_relocs(const struct object *o, size_t *count) {
+  *count = o->rela ? o->rela->sh_size / sizeof(Elf64_Rela) : 0;
+  return o->rela ? (const Elf64_Rela *)(o->bytes + o->rela->sh_offset) : NULL;
+}
+
+static int reloc_kind(uint32_t type) {
+  switch (type) {
+  case R_X86_64_8:
+    return RELOC_ABS8;
+  case R_X86_64_16:
+    return RELOC_ABS16;
+  case R_X86_64_32:
+  case R_X86_64_32S:
+    return RELOC_ABS32;
+  case R_X86_64_PC32:
+  case R_X86_64_PLT32:
+    return RELOC_PC32;
+  default:
+    return -1;
+  }
+}
+
+/* --- One function ---------------------------------------------------------------------------------- */
+
+enum { RELOC_LIMIT = 64, JUMP_SIZE = 5, JUMP_OPCODE = 0xE9 };
+
+/* Cuts off or marks the jump at the end. */
+static void finish_tail(struct stencil_code *code, struct stencil_reloc *relocs) {
+  for (unsigned i = 0; i < code->reloc_count; i++) {
+    bool last = relocs[i].kind == RELOC_PC32 && relocs[i].offset + 4 == code->size && code->size >= JUMP_SIZE &&
+                code->code[code->size - JUMP_SIZE] == JUMP_OPCODE;
+    if (last && relocs[i].symbol == STENCIL_DISPATCH)
+      code->flags |= STENCIL_TAIL_DISPATCH;
+    if (!last || relocs[i].symbol != STENCIL_NEXT)
+      continue;
+    code->size -= JUMP_SIZE;
+    code->flags |= STENCIL_FALLS_THROUGH;
+    relocs[i] = relocs[--code->reloc_count];
+    return;
+  }
+  for (unsigned i = 0; i < code->reloc_count; i++)
+    if (relocs[i].symbol == STENCIL_NEXT)
+      code->flags |= STENCIL_FALLS_THROUGH;
+}
+
+static void make_stencil(const struct object *o, const Elf64_Sym *function, const struct stencil_source *source,
+                         const struct stencil_sink *sink) {
+  struct stencil_reloc relocs[RELOC_LIMIT];
+  struct stencil_code code = {.code = o->bytes + o->text->sh_offset + function->st_value,
+                              .reloc = relocs,
+                              .size = (uint16_t)function->st_size};
+  char why[128];
+  shape_of(&code.shape, source->insn, source->count, source->live);
+  size_t count;
+  const Elf64_Rela *all = object_relocs(o, &count);
+  for (size_t i = 0; i < count; i++) {
+    if (all[i].r_offset < function->st_value || all[i].r_offset >= function->st_value + function->st_size)
+      continue;
+    const Elf64_Sym *target = &object_symbols(o)[ELF64_R_SYM(all[i].r_info)];
+    const char *name = o->strings + target->st_name;
+    int symbol = symbol_of(name), kind = reloc_kind((uint32_t)ELF64_R_TYPE(all[i].r_info));
+    if (symbol < 0 || kind < 0 || code.reloc_count == RELOC_LIMIT) {
+      snprintf(why, sizeof why, "relocation type %u against '%s'", (unsigned)ELF64_R_TYPE(all[i].r_info), name);
+      sink->refused(sink->context, source, why);
+      return;
+    }
+    relocs[code.reloc_count++] = (struct stencil_reloc){.offset = (uint16_t)(all[i].r_offset - function->st_value),
+                                                        .kind = (uint8_t)kind,
+                                                        .symbol = (uint8_t)symbol,
+                                                        .addend = (int32_t)all[i].r_addend};
+  }
+  finish_tail(&code, relocs);
+  const char *broken = stencil_check(&code);
+  if (broken) {
+    sink->refused(sink->context, source, broken);
+    return;
+  }
+  sink->made(sink->context, &code);
+}
+
+/* --- A module ---------------------------------------------------------------------------------------- */
+
+static void function_name(char name[24], unsigned index) { snprintf(name, 24, "stencil_%u", index); }
+
+/* The objects' relocations are sorted by nobody; with modules of this size the search is short. */
+enum { MODULE_SIZE = 200 };
+
+static int compile_module(LLVMTargetMachineRef machine, const struct stencil_source *sources, unsigned count,
+                          const struct stencil_sink *sink) {
+  struct lifter lifter;
+  lifter_init(&lifter, LIFT_STENCIL);
+  bool lifted[MODULE_SIZE];
+  unsigned made = 0;
+  for (unsigned i = 0; i < count; i++) {
+    char name[24];
+    function_name(name, i);
+    struct shape shape;
+    shape_of(&shape, sources[i].insn, sources[i].count, sources[i].live);
+    lifted[i] = lifter_function(&lifter, name, sources[i].insn, sources[i].count, (uint8_t)shape.flags_live) != NULL;
+    if (lifted[i])
+      made++;
+    else
+      sink->refused(sink->context, &sources[i], lifter.failure);
+  }
+  int result = 0;
+  char *message = NULL;
+  LLVMMemoryBufferRef buffer = NULL;
+  struct object object;
+  if (made == 0)
+    goto done;
+  /* Flags that nobody keeps go before instructions are selected: a locked `or` whose result is
+   * unused is one instruction, else a loop. */
+  LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+  LLVMErrorRef error = LLVMRunPasses(lifter.module, "function(dce)", machine, options);
+  LLVMDisposePassBuilderOptions(options);
+  LLVMConsumeError(error);
+  if (LLVMTargetMachineEmitToMemoryBuffer(machine, lifter.module, LLVMObjectFile, &message, &buffer) ||
+      !object_open(&object, (const uint8_t *)LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer))) {
+    for (unsigned i = 0; i < count; i++)
+      if (lifted[i])
+        sink->refused(sink->context, &sources[i], message ? message : "LLVM's object has no code");
+    result = -EIO;
+    goto done;
+  }
+  size_t symbol_count = object.symtab->sh_size / sizeof(Elf64_Sym);
+  for (size_t s = 0; s < symbol_count; s++) {
+    const Elf64_Sym *symbol = &object_symbols(&object)[s];
+    unsigned index;
+    if (ELF64_ST_TYPE(symbol->st_info) == STT_FUNC && symbol->st_shndx != SHN_UNDEF &&
+        sscanf(object.strings + symbol->st_name, "stencil_%u", &index) == 1)
+      make_stencil(&object, symbol, &sources[index], sink);
+  }
+done:
+  LLVMDisposeMessage(message);
+  if (buffer)
+    LLVMDisposeMemoryBuffer(buffer);
+  lifter_dispose(&lifter);
+  return result;
+}
+
+__attribute__((visibility("default"))) int jit_compile_stencils(const struct stencil_source *sources,
+                                                                unsigned count, const struct stencil_sink *sink) {
+  char *message = NULL;
+  LLVMTargetMachineRef machine = jit_target_machine(LLVMCodeGenLevelDefault, &message);
+  if (!machine) {
+    for (unsigned i = 0; i < count; i++)
+      sink->refused(sink->context, &sources[i], message ? message : "no target machine");
+    LLVMDisposeMessage(message);
+    return -EIO;
+  }
+  int result = 0;
+  for (unsigned first = 0; first < count; first += MODULE_SIZE) {
+    unsigned part = count - first < MODULE_SIZE ? count - first : MODULE_SIZE;
+    int status = compile_module(machine, sources + first, part, sink);
+    result = status ? status : result;
+  }
+  LLVMDisposeTargetMachine(machine);
+  return result;
+}

@@ -1,0 +1,186 @@
+/* Makes the stencil library.
+ *
+ *     uemu-stencils -o OUT [-j N] [-s SHAPES] [-v] [ELF-FILE …]
+ *
+ * Shapes come from three sources: a list of instruction bytes with live flags (-s; one shape a
+ * line), the code of i386 ELF files that are given, and systematic variation of what was found
+ * (all registers). Each is compiled once; the work is spread over N processes. */
+#include "Frontend/discover.h"
+#include "Runtime/jit.h"
+#include "shapes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zlib.h>
+
+static struct {
+  const char *output, *build_id_text;
+  unsigned jobs;
+  bool verbose;
+} options = {.jobs = 1};
+
+static void die(const char *what, const char *name) {
+  fprintf(stderr, "uemu-stencils: %s: %s\n", name, what);
+  exit(1);
+}
+
+/* --- One worker's part ------------------------------------------------------------------------------ */
+
+struct worker {
+  struct stencil_collection *collection;
+  unsigned refused;
+};
+
+static void made(void *context, const struct stencil_code *code) {
+  struct worker *worker = context;
+  if (!stencil_collection_add(worker->collection, code))
+    die("out of memory", "collection");
+}
+
+static void refused(void *context, const struct stencil_source *source, const char *why) {
+  struct worker *worker = context;
+  worker->refused++;
+  if (options.verbose) {
+    char text[160];
+    shape_source_print(source, text, sizeof text);
+    fprintf(stderr, "uemu-stencils: %s: %s\n", text, why);
+  }
+}
+
+static void write_all(int fd, const void *data, size_t size) {
+  for (const char *p = data; size;) {
+    ssize_t n = write(fd, p, size);
+    if (n < 0)
+      die(strerror(errno), "write");
+    p += n;
+    size -= (size_t)n;
+  }
+}
+
+static void build_id(uint8_t id[STENCIL_BUILD_ID_SIZE]) {
+  memset(id, 0, STENCIL_BUILD_ID_SIZE);
+  snprintf((char *)id, STENCIL_BUILD_ID_SIZE, "%s", options.build_id_text ? options.build_id_text : "");
+}
+
+static void work(const struct shape_set *set, unsigned part, int fd) {
+  struct worker worker = {.collection = stencil_collection_new()};
+  struct stencil_sink sink = {.context = &worker, .made = made, .refused = refused};
+  size_t first = set->count * part / options.jobs, end = set->count * (part + 1) / options.jobs;
+  jit_compile_stencils(set->source + first, (unsigned)(end - first), &sink);
+  uint8_t id[STENCIL_BUILD_ID_SIZE];
+  build_id(id);
+  size_t size;
+  void *library = stencil_collection_library(worker.collection, id, &size);
+  write_all(fd, library, size);
+  close(fd);
+  fprintf(stderr, "uemu-stencils: part %u: %zu stencils, %u refused\n", part,
+          stencil_collection_count(worker.collection), worker.refused);
+  exit(0);
+}
+
+/* --- Putting the parts together ------------------------------------------------------------------------ */
+
+static void *read_all(int fd, size_t *size) {
+  size_t capacity = 1 << 20, used = 0;
+  char *data = malloc(capacity);
+  for (;;) {
+    if (used == capacity)
+      data = realloc(data, capacity *= 2);
+    ssize_t n = read(fd, data + used, capacity - used);
+    if (n <= 0)
+      break;
+    used += (size_t)n;
+  }
+  *size = used;
+  return data;
+}
+
+int main(int argc, char **argv) {
+  struct shape_set set = {0};
+  for (int option; (option = getopt(argc, argv, "o:j:s:i:v")) != -1;) {
+    switch (option) {
+    case 'o':
+      options.output = optarg;
+      break;
+    case 'j':
+      options.jobs = (unsigned)atoi(optarg);
+      break;
+    case 's':
+      if (!shape_set_add_list(&set, optarg))
+        die("cannot be read as a list of shapes", optarg);
+      break;
+    case 'i':
+      options.build_id_text = optarg;
+      break;
+    case 'v':
+      options.verbose = true;
+      break;
+    default:
+      return 2;
+    }
+  }
+  if (!options.output || options.jobs == 0) {
+    fprintf(stderr, "usage: uemu-stencils -o OUT [-i BUILD-ID] [-j N] [-s SHAPES] [-v] [ELF-FILE ...]\n");
+    return 2;
+  }
+  for (int i = optind; i < argc; i++) {
+    size_t before = set.count;
+    if (!shape_set_add_elf(&set, argv[i]))
+      fprintf(stderr, "uemu-stencils: %s: not an i386 ELF file that can be read, skipped\n", argv[i]);
+    else if (options.verbose)
+      fprintf(stderr, "uemu-stencils: %s: %zu shapes, %zu of them new\n", argv[i], set.count, set.count - before);
+  }
+  if (strcmp(options.output, "-") == 0) { /* only the list of shapes */
+    for (size_t i = 0; i < set.count; i++)
+      shape_source_write(&set.source[i], stdout);
+    return 0;
+  }
+  if (options.jobs > set.count / 16 + 1)
+    options.jobs = (unsigned)(set.count / 16 + 1);
+  enum { JOB_LIMIT = 64 };
+  int pipes[JOB_LIMIT][2];
+  if (options.jobs > JOB_LIMIT)
+    die("too many jobs", "-j");
+  for (unsigned i = 0; i < options.jobs; i++) {
+    if (pipe(pipes[i]) < 0)
+      die(strerror(errno), "pipe");
+    pid_t pid = fork();
+    if (pid < 0)
+      die(strerror(errno), "fork");
+    if (pid == 0) {
+      close(pipes[i][0]);
+      work(&set, i, pipes[i][1]);
+    }
+    close(pipes[i][1]);
+  }
+  uint8_t id[STENCIL_BUILD_ID_SIZE];
+  build_id(id);
+  struct stencil_collection *whole = stencil_collection_new();
+  for (unsigned i = 0; i < options.jobs; i++) {
+    size_t size;
+    void *part = read_all(pipes[i][0], &size);
+    if (!stencil_library_valid(part, size, id, true) || !stencil_collection_add_library(whole, part))
+      die("a worker failed", "stencils");
+    free(part);
+  }
+  for (int status; wait(&status) > 0;)
+    if (status)
+      die("a worker failed", "stencils");
+  size_t size;
+  void *library = stencil_collection_library(whole, id, &size);
+  int fd = open(options.output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0)
+    die(strerror(errno), options.output);
+  write_all(fd, library, size);
+  close(fd);
+  fprintf(stderr, "uemu-stencils: %s: %zu stencils of %zu shapes, %zu bytes\n", options.output,
+          stencil_collection_count(whole), set.count, size);
+  return 0;
+}

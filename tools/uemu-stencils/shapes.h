@@ -1,0 +1,30 @@
+/* Sets of shapes: what the stencil library is made from. */
+#ifndef UEMU_STENCILS_SHAPES_H
+#define UEMU_STENCILS_SHAPES_H
+
+#include "Runtime/jit.h"
+
+#include <stdio.h>
+
+struct shape_set {
+  struct stencil_source *source;
+  size_t count, capacity;
+  uint32_t *table; /* hash table of index + 1 */
+  size_t table_size;
+};
+
+/* Adds the shape of insn[0..count), if it is new. */
+void shape_set_add(struct shape_set *set, const struct insn *insn, unsigned count, uint8_t live);
+
+/* A list: a line a shape, the bytes of one or two instructions in hex, a blank, the live flags in
+ * hex. As shape_source_write prints it. */
+bool shape_set_add_list(struct shape_set *set, const char *path);
+void shape_source_write(const struct stencil_source *source, FILE *file);
+
+/* Every shape that translating the file's executable sections would ask for. */
+bool shape_set_add_elf(struct shape_set *set, const char *path);
+
+/* For messages: mnemonics and bytes. */
+void shape_source_print(const struct stencil_source *source, char *text, size_t size);
+
+#endif

@@ -51,6 +51,8 @@ struct runtime_hooks {
   /* cpu->interrupt was set: a safe point was reached; eip is the next instruction. The hook
    * clears cpu->interrupt itself, before it looks for what is pending. */
   void (*interrupt)(struct cpu_state *cpu);
+  /* mov to a segment register and its kin: sets the selector and base of `segment`. False: #GP. */
+  bool (*load_segment)(struct cpu_state *cpu, enum segment segment, uint16_t selector);
 };
 
 enum runtime_tier { RUNTIME_TIER_STENCIL, RUNTIME_TIER_LLVM };

@@ -1,0 +1,14 @@
+/* What the guest's cpuid instruction reports: exactly what is implemented, as far as the host has
+ * it (SDM vol. 2, CPUID). */
+#ifndef UEMU_RUNTIME_CPUID_H
+#define UEMU_RUNTIME_CPUID_H
+
+#include <stdint.h>
+
+struct cpuid_result {
+  uint32_t eax, ebx, ecx, edx;
+};
+
+struct cpuid_result guest_cpuid(uint32_t leaf, uint32_t subleaf);
+
+#endif

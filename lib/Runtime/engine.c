@@ -1,0 +1,320 @@
+/* The engine: what happens when translated code comes to C, and the public interface. */
+#include "Runtime/engine.h"
+#include "Runtime/guest_memory.h"
+#include "Runtime/helpers.h"
+
+#include <asm/prctl.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct engine engine;
+
+/* --- The lock ---------------------------------------------------------------------------------------------
+ * A futex of its own: 0 free, 1 held, 2 held and waited for. Not a pthread mutex, because a vfork
+ * child that shares this memory may take it. */
+
+static uint32_t lock_word;
+
+static void futex(int operation, uint32_t value) {
+  syscall(SYS_futex, &lock_word, operation, value, NULL, NULL, 0);
+}
+
+static void drain_drops(void);
+
+void engine_lock(void) {
+  uint32_t expected = 0;
+  if (!__atomic_compare_exchange_n(&lock_word, &expected, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    while (__atomic_exchange_n(&lock_word, 2, __ATOMIC_ACQUIRE) != 0)
+      futex(FUTEX_WAIT, 2);
+  drain_drops();
+}
+
+void engine_unlock(void) {
+  if (__atomic_exchange_n(&lock_word, 0, __ATOMIC_RELEASE) == 2)
+    futex(FUTEX_WAKE, 1);
+}
+
+void engine_wait_unlocked(void) {
+  while (__atomic_load_n(&lock_word, __ATOMIC_ACQUIRE))
+    syscall(SYS_sched_yield);
+}
+
+/* --- Drops -------------------------------------------------------------------------------------------------
+ * Guest memory tells of changed code with its own lock held, perhaps in a signal handler; the engine
+ * lock comes before that lock. So drops are queued, and done by whoever takes the engine lock
+ * next: at the latest this thread, before it runs translated code again. */
+
+enum { DROP_LIMIT = 64 };
+static struct {
+  struct {
+    guest_addr address;
+    uint32_t length;
+  } range[DROP_LIMIT];
+  unsigned count; /* more than DROP_LIMIT: all */
+  bool busy;
+} drops;
+
+static void drops_lock(void) {
+  while (__atomic_exchange_n(&drops.busy, true, __ATOMIC_ACQUIRE))
+    syscall(SYS_sched_yield);
+}
+static void drops_unlock(void) { __atomic_store_n(&drops.busy, false, __ATOMIC_RELEASE); }
+
+static void queue_drop(guest_addr address, uint32_t length) {
+  drops_lock();
+  if (drops.count < DROP_LIMIT) {
+    drops.range[drops.count].address = address;
+    drops.range[drops.count].length = length;
+  }
+  if (drops.count <= DROP_LIMIT)
+    __atomic_store_n(&drops.count, drops.count + 1, __ATOMIC_RELEASE);
+  drops_unlock();
+}
+
+static void drain_drops(void) {
+  if (!__atomic_load_n(&drops.count, __ATOMIC_ACQUIRE))
+    return;
+  drops_lock();
+  if (drops.count > DROP_LIMIT)
+    unit_drop_all();
+  else
+    for (unsigned i = 0; i < drops.count; i++)
+      unit_drop(drops.range[i].address, drops.range[i].length);
+  drops.count = 0;
+  drops_unlock();
+}
+
+/* cpu->redirect: 1, a hook moved eip; 2, open frames may lead into dropped code. */
+enum { REDIRECT_EIP = 1, REDIRECT_FRAMES = 2 };
+
+void engine_frames_stale(void) {
+  for (struct engine_thread *thread = engine.threads; thread; thread = thread->next)
+    __atomic_or_fetch(&thread->cpu->redirect, REDIRECT_FRAMES, __ATOMIC_RELEASE);
+}
+
+/* --- Messages ------------------------------------------------------------------------------------------------ */
+
+void engine_log(const char *format, ...) {
+  if (!engine.options.log)
+    return;
+  char line[512];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  engine.options.log("%s", line);
+}
+
+void engine_fatal(guest_addr eip, const char *format, ...) {
+  char line[512];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  fprintf(stderr, "uemu-llvm: internal error at guest address 0x%08x: %s\n", eip, line);
+  fprintf(stderr, "uemu-llvm: please report it with the program, its arguments, and what -d jit logs\n");
+  abort();
+}
+
+/* --- Going on -------------------------------------------------------------------------------------------------- */
+
+/* Host code for cpu->eip. Fetch faults and interrupts go to the hooks first. */
+static uintptr_t resume(struct cpu_state *cpu) {
+  for (;;) {
+    if (__atomic_load_n(&cpu->interrupt, __ATOMIC_ACQUIRE))
+      engine.hooks.interrupt(cpu);
+    guest_addr fault = 0;
+    engine_lock();
+    uintptr_t host = translate(cpu->eip, &fault);
+    engine_unlock();
+    if (host)
+      return host;
+    bool present = guest_memory_page(fault) & GUEST_PAGE_MAPPED;
+    struct trap trap = {.vector = TRAP_PF,
+                        .error_code = present ? 0x15 : 0x14, /* user, fetch; present */
+                        .address = fault,
+                        .host_signal = SIGSEGV,
+                        .host_code = present ? SEGV_ACCERR : SEGV_MAPERR};
+    engine.hooks.trap(cpu, &trap);
+  }
+}
+
+static void cache_jump(struct cpu_state *cpu, guest_addr eip, uintptr_t host) {
+  struct jump_cache_entry *entry = &cpu->jump_cache[(eip >> 4 ^ eip) & (JUMP_CACHE_SIZE - 1)];
+  if (eip)
+    *entry = (struct jump_cache_entry){.eip = eip, .host = host};
+}
+
+uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot) {
+  cpu->eip = slot_target(slot); /* translating it links the slot */
+  return resume(cpu);
+}
+
+uintptr_t engine_dispatch(struct cpu_state *cpu) {
+  guest_addr eip = cpu->eip;
+  uintptr_t host = resume(cpu);
+  if (cpu->eip == eip)
+    cache_jump(cpu, eip, host);
+  return host;
+}
+
+uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
+  helper_functions[index](cpu);
+  /* Translations that the helper made stale (munmap, a write to code) go now. */
+  if (__atomic_load_n(&drops.count, __ATOMIC_ACQUIRE)) {
+    engine_lock();
+    engine_unlock();
+  }
+  uint64_t redirect = __atomic_load_n(&cpu->redirect, __ATOMIC_ACQUIRE);
+  /* Only a system call's eip is where it goes on; after others, stale frames are forgotten later. */
+  if (!(redirect & REDIRECT_EIP) && !(redirect && index == HELPER_syscall))
+    return 0;
+  uintptr_t host = resume(cpu);
+  __atomic_store_n(&cpu->redirect, 0, __ATOMIC_RELEASE);
+  return host;
+}
+
+uintptr_t engine_after_signal(struct cpu_state *cpu) {
+  struct engine_thread *thread = engine_thread_of(cpu);
+  if (thread->pending_trap) {
+    struct trap trap = thread->trap;
+    thread->pending_trap = false;
+    engine.hooks.trap(cpu, &trap);
+  }
+  uintptr_t host = resume(cpu);
+  __atomic_store_n(&cpu->redirect, 0, __ATOMIC_RELEASE);
+  return host;
+}
+
+/* --- The public interface --------------------------------------------------------------------------------------- */
+
+int runtime_init(const struct runtime_options *options, const struct runtime_hooks *hooks) {
+  engine.options = *options;
+  engine.hooks = *hooks;
+  int status = code_cache_init();
+  if (status == 0)
+    status = units_init();
+  if (status == 0)
+    status = stencil_source_init();
+  if (status == 0)
+    status = signals_init();
+  if (status < 0)
+    return status;
+  stubs_init();
+  guest_memory_set_code_dropper(queue_drop);
+  return 0;
+}
+
+void runtime_set_foreign_signal(void (*handler)(int, siginfo_t *, void *)) { engine.foreign_signal = handler; }
+
+enum { FRAMES_SIZE = 1 << 20, SIGNAL_STACK_SIZE = 1 << 16, GUARD_SIZE = 4096 };
+
+static void *map(size_t size) {
+  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* One mapping: guard page, frames, signal stack, thread, CPU. */
+enum { CPU_OFFSET = GUARD_SIZE + FRAMES_SIZE + SIGNAL_STACK_SIZE + 4096 };
+#define CPU_MAPPING_SIZE (CPU_OFFSET + sizeof(struct cpu_state))
+
+struct cpu_state *runtime_cpu_new(void *owner) {
+  uint8_t *memory = map(CPU_MAPPING_SIZE);
+  if (!memory)
+    return NULL;
+  if (mprotect(memory, GUARD_SIZE, PROT_NONE) < 0) {
+    munmap(memory, CPU_MAPPING_SIZE);
+    return NULL;
+  }
+  struct engine_thread *thread =
+      (struct engine_thread *)(memory + GUARD_SIZE + FRAMES_SIZE + SIGNAL_STACK_SIZE);
+  struct cpu_state *cpu = (struct cpu_state *)(memory + CPU_OFFSET);
+  thread->cpu = cpu;
+  thread->frames = memory + GUARD_SIZE;
+  thread->frames_size = FRAMES_SIZE;
+  thread->signal_stack = memory + GUARD_SIZE + FRAMES_SIZE;
+  cpu_set_eflags(cpu, EFLAGS_ONE | EFLAGS_IF);
+  cpu->jump_cache[0].eip = 1; /* eip 0 is looked up there, and is never found */
+  cpu->runtime_private = (uint64_t)(uintptr_t)thread;
+  cpu->self = (uint64_t)(uintptr_t)cpu;
+  cpu->owner = owner;
+  uint64_t *base = (uint64_t *)(thread->frames + FRAMES_SIZE - 64);
+  *base = (uint64_t)(uintptr_t)enter_base_return;
+  cpu->frame_base = cpu->frame_stack = (uint64_t)(uintptr_t)base;
+  engine_lock();
+  thread->next = engine.threads;
+  engine.threads = thread;
+  engine_unlock();
+  return cpu;
+}
+
+void runtime_cpu_free(struct cpu_state *cpu) {
+  struct engine_thread *thread = engine_thread_of(cpu);
+  engine_lock();
+  for (struct engine_thread **link = &engine.threads; *link; link = &(*link)->next)
+    if (*link == thread) {
+      *link = thread->next;
+      break;
+    }
+  engine_unlock();
+  if (runtime_current() == cpu) {
+    /* The thread that frees its own: its signal stack goes, and nothing finds the CPU any more. */
+    stack_t off = {.ss_flags = SS_DISABLE};
+    sigaltstack(&off, NULL);
+    syscall(SYS_arch_prctl, ARCH_SET_GS, 0);
+  }
+  munmap((uint8_t *)cpu - CPU_OFFSET, CPU_MAPPING_SIZE);
+}
+
+struct cpu_state *runtime_current(void) {
+  unsigned long base = 0;
+  syscall(SYS_arch_prctl, ARCH_GET_GS, &base);
+  return (struct cpu_state *)base;
+}
+
+void runtime_run(struct cpu_state *cpu, const void *fxsave) {
+  struct engine_thread *thread = engine_thread_of(cpu);
+  stack_t stack = {.ss_sp = thread->signal_stack, .ss_size = SIGNAL_STACK_SIZE};
+  if (sigaltstack(&stack, NULL) < 0 || syscall(SYS_arch_prctl, ARCH_SET_GS, cpu) < 0)
+    engine_fatal(cpu->eip, "cannot set up the thread: errno %d", errno);
+  if (fxsave) {
+    runtime_fpu_load(cpu, fxsave);
+  } else {
+    __asm__ volatile("fninit");
+    uint32_t mxcsr = 0x1F80;
+    __asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
+  }
+  enter_guest(cpu, resume(cpu));
+}
+
+void runtime_interrupt(struct cpu_state *cpu) { __atomic_store_n(&cpu->interrupt, 1, __ATOMIC_RELEASE); }
+
+void runtime_set_precise(bool on) {
+  engine_lock();
+  if (engine.precise != on) {
+    engine.precise = on;
+    unit_drop_all();
+  }
+  engine_unlock();
+}
+
+void runtime_fork_prepare(void) { engine_lock(); }
+void runtime_fork_parent(void) { engine_unlock(); }
+
+void runtime_fork_child(void) {
+  /* Only the calling thread is left. */
+  struct cpu_state *cpu = runtime_current();
+  struct engine_thread *self = cpu ? engine_thread_of(cpu) : NULL;
+  engine.threads = self;
+  if (self)
+    self->next = NULL;
+  lock_word = 1;
+  engine_unlock();
+}

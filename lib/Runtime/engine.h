@@ -1,0 +1,166 @@
+/* The engine's own interfaces: code cache, units of translated code, and the threads that run
+ * them (docs/engine.md).
+ *
+ * One lock, the engine lock, orders everything that changes: translating, linking, dropping.
+ * Translated code takes no lock. */
+#ifndef UEMU_RUNTIME_ENGINE_H
+#define UEMU_RUNTIME_ENGINE_H
+
+#include "Frontend/discover.h"
+#include "Runtime/jit.h"
+#include "Runtime/runtime.h"
+#include "Runtime/stencil.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* --- code_cache.c: memory for host code ---------------------------------------------------------
+ * One range of addresses: code, then data. Code pages are executable or writable, never both;
+ * code is not changed once it has run. What must change (where a jump to another unit goes) is in
+ * slots, in the data part, that code jumps through. */
+
+struct code_cache {
+  uint8_t *code, *code_end;  /* the whole code part */
+  uint8_t *head;             /* the next free byte of code */
+  uint64_t *slot;            /* host addresses that code jumps through */
+  uint32_t slot_count, slot_limit;
+};
+extern struct code_cache code_cache;
+
+int code_cache_init(void);
+/* Makes room for `size` bytes at code_cache.head writable. NULL if the cache is full. */
+uint8_t *code_cache_open(size_t size);
+/* Ends writing: [open's result, end) is executable from now on, and end the next head. */
+void code_cache_close(uint8_t *end);
+static inline bool code_cache_contains(uintptr_t pc) {
+  return pc >= (uintptr_t)code_cache.code && pc < (uintptr_t)code_cache.code_end;
+}
+
+/* --- unit.c: units of translated code ------------------------------------------------------------- */
+
+/* Where an instruction's host code starts. */
+struct unit_insn {
+  uint16_t host;  /* bytes from the unit's code */
+  uint16_t guest; /* bytes from the unit's lowest guest address */
+};
+
+/* A unit in the code cache; immutable but for `dropped`. Never freed: frames may return into it. */
+struct code_unit {
+  const uint8_t *code;
+  uint32_t code_size; /* with its exits */
+  uint32_t body_size; /* bytes covered by insn[] */
+  guest_addr low;     /* base of unit_insn.guest */
+  bool dropped;
+  bool commits;        /* made by the llvm tier: the register file, not host registers, has the state */
+  uint16_t insn_count, entry_count, page_count;
+  struct unit_insn *insn; /* sorted by host */
+  guest_addr *entry;      /* guest addresses that are in the map */
+  uint32_t *page;         /* guest pages whose contents the translation depends on */
+};
+
+int units_init(void);
+/* Takes a unit whose code is at the code cache's end, with its arrays copied. Engine lock held. */
+void unit_add(const struct code_unit *unit);
+/* The unit whose code holds host address pc, dropped or not; NULL. Async-signal-safe. */
+const struct code_unit *unit_of_pc(uintptr_t pc);
+/* The index of the instruction that pc belongs to; *exact: pc is its first byte. -1 outside the body. */
+int unit_insn_of_pc(const struct code_unit *unit, uintptr_t pc, bool *exact);
+
+/* Host code of guest address eip, 0 if there is none. Engine lock held, as for all below. */
+uintptr_t unit_lookup(guest_addr eip);
+/* eip's code is at host: exits that wait for it are linked. */
+void unit_map_insert(guest_addr eip, uintptr_t host);
+
+/* A new exit slot for jumps to `target`; it goes to the target's code, or to `unlinked` while there
+ * is none. 0 if there are no more slots. */
+uint32_t slot_new(guest_addr target);
+void slot_set_unlinked(uint32_t slot, uintptr_t unlinked);
+guest_addr slot_target(uint32_t slot);
+
+/* Drops the units that depend on pages of [address, address + length). */
+void unit_drop(guest_addr address, uint32_t length);
+void unit_drop_all(void);
+
+/* --- translate.c ------------------------------------------------------------------------------------ */
+
+/* Host code for eip, translated if need be; 0 if the bytes at eip cannot be fetched, with
+ * *fault set to the address. Engine lock held. */
+uintptr_t translate(guest_addr eip, guest_addr *fault);
+
+/* --- stencil_source.c: where stencils come from -------------------------------------------------------- */
+
+/* Finds the stencil of a shape: in the built-in library, in the user's, among those made before. */
+bool stencil_source_find(const struct shape *shape, struct stencil_code *stencil);
+/* Has the missing ones compiled (LLVM is loaded now, if it was not); each can be found afterwards,
+ * as a stencil or as one that is refused (STENCIL_REFUSED). */
+void stencil_source_make(const struct stencil_source *sources, unsigned count);
+int stencil_source_init(void);
+
+/* --- engine.c ---------------------------------------------------------------------------------------- */
+
+struct engine {
+  struct runtime_options options;
+  struct runtime_hooks hooks;
+  void (*foreign_signal)(int signal, siginfo_t *info, void *ucontext);
+  bool precise, return_flags; /* discover.h */
+  struct engine_thread *threads; /* under the engine lock */
+};
+extern struct engine engine;
+
+struct engine_thread {
+  struct cpu_state *cpu;
+  struct engine_thread *next;
+  uint8_t *frames;      /* lowest byte of the frame stack; a guard page lies below */
+  size_t frames_size;
+  void *signal_stack;
+  bool stepping;        /* single-stepping to the next instruction boundary */
+  bool pending_trap;    /* a fault to be delivered by engine_after_signal … */
+  bool pending_interrupt; /* … or an interrupt */
+  struct trap trap;
+};
+static inline struct engine_thread *engine_thread_of(struct cpu_state *cpu) {
+  return (struct engine_thread *)(uintptr_t)cpu->runtime_private;
+}
+
+void engine_lock(void);
+void engine_unlock(void);
+/* Has the handler of an execution fault in the code cache wait until nobody is writing to it. */
+void engine_wait_unlocked(void);
+/* Tells every thread that its open frames may lead into dropped code. Engine lock held. */
+void engine_frames_stale(void);
+void engine_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* An error of the emulator itself: one line with the guest address, then abort. */
+_Noreturn void engine_fatal(guest_addr eip, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Called from x86_64/enter.S, on the thread's C stack with the state committed. */
+uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot);
+uintptr_t engine_dispatch(struct cpu_state *cpu);
+/* Runs helper `index`. 0: go on where it was called; else forget open frames and go there. */
+uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index);
+uintptr_t engine_after_signal(struct cpu_state *cpu);
+
+typedef void helper_function(struct cpu_state *cpu);
+extern helper_function *const helper_functions[];
+
+/* --- x86_64/ ------------------------------------------------------------------------------------------- */
+
+/* Writes the stubs that translated code reaches by name to the start of the code cache. */
+void stubs_init(void);
+/* Host address of a stencil symbol that is a stub (STENCIL_DISPATCH and above). */
+uintptr_t stub_address(unsigned symbol);
+/* The inline jump to eip in r13d, by the thread's jump cache. */
+enum { PROBE_SIZE = 64 };
+uint8_t *stub_write_probe(uint8_t *at);
+/* An exit through a slot: jmp *slot, and the code that an unlinked slot points at. */
+enum { EXIT_SIZE = 24 };
+uint8_t *stub_write_exit(uint8_t *at, uint32_t slot);
+
+int signals_init(void);
+
+/* enter.S */
+_Noreturn void enter_guest(struct cpu_state *cpu, uintptr_t host);
+extern const char enter_link[], enter_dispatch_miss[], enter_helper[], enter_after_signal[], enter_base_return[];
+extern const char enter_text_start[], enter_text_end[];
+
+#endif

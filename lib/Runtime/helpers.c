@@ -1,0 +1,252 @@
+/* The helpers that translated code calls (helpers.h). */
+#include "Runtime/helpers.h"
+#include "Runtime/cpuid.h"
+#include "Runtime/engine.h"
+#include "Runtime/guest_memory.h"
+
+#include <Zydis/Mnemonic.h>
+#include <string.h>
+
+/* Gives the guest a trap; eip is where the hook finds it. The instruction does not go on. */
+static void raise_trap(struct cpu_state *cpu, uint32_t vector, uint32_t error_code, guest_addr address) {
+  struct trap trap = {.vector = vector, .error_code = error_code, .address = address};
+  if (vector == TRAP_PF)
+    trap.host_code = guest_memory_page(address) & GUEST_PAGE_MAPPED ? SEGV_ACCERR : SEGV_MAPERR;
+  runtime_redirect(cpu);
+  engine.hooks.trap(cpu, &trap);
+}
+
+/* C code could not access guest memory for the instruction at eip. */
+static void raise_page_fault(struct cpu_state *cpu, guest_addr address, bool write) {
+  uint32_t present = guest_memory_page(address) & GUEST_PAGE_MAPPED ? 1 : 0;
+  raise_trap(cpu, TRAP_PF, 4 | (write ? 2 : 0) | present, address);
+}
+
+static void helper_syscall(struct cpu_state *cpu) { engine.hooks.syscall(cpu); }
+static void helper_trap_ud(struct cpu_state *cpu) { raise_trap(cpu, TRAP_UD, 0, 0); }
+static void helper_trap_gp(struct cpu_state *cpu) { raise_trap(cpu, TRAP_GP, 0, 0); }
+static void helper_trap_de(struct cpu_state *cpu) { raise_trap(cpu, TRAP_DE, 0, 0); }
+static void helper_trap_br(struct cpu_state *cpu) { raise_trap(cpu, TRAP_BR, 0, 0); }
+static void helper_trap_db(struct cpu_state *cpu) { raise_trap(cpu, TRAP_DB, 0, 0); }
+static void helper_trap_bp(struct cpu_state *cpu) { raise_trap(cpu, TRAP_BP, 0, 0); }
+static void helper_trap_of(struct cpu_state *cpu) { raise_trap(cpu, TRAP_OF, 0, 0); }
+
+static void helper_uncompiled(struct cpu_state *cpu) {
+  struct insn insn;
+  uint8_t bytes[15];
+  size_t size = sizeof bytes;
+  while (size && guest_copy_in(bytes, cpu->eip, size) < 0)
+    size--;
+  insn_decode(&insn, bytes, size, cpu->eip);
+  engine_log("0x%08x: '%s' is not implemented: #UD", cpu->eip, insn_name(&insn.form));
+  raise_trap(cpu, TRAP_UD, 0, 0);
+}
+
+static void helper_cpuid(struct cpu_state *cpu) {
+  struct cpuid_result r = guest_cpuid(cpu->gpr[GPR_EAX], cpu->gpr[GPR_ECX]);
+  cpu->gpr[GPR_EAX] = r.eax;
+  cpu->gpr[GPR_EBX] = r.ebx;
+  cpu->gpr[GPR_ECX] = r.ecx;
+  cpu->gpr[GPR_EDX] = r.edx;
+}
+
+/* --- EFLAGS -------------------------------------------------------------------------------------------- */
+
+/* What popf changes outside the kernel (SDM, POPF: CPL 3, IOPL 0). */
+enum {
+  POPF_MASK = EFLAGS_CF | EFLAGS_PF | EFLAGS_AF | EFLAGS_ZF | EFLAGS_SF | EFLAGS_TF | EFLAGS_DF | EFLAGS_OF |
+              EFLAGS_NT | EFLAGS_AC | EFLAGS_ID
+};
+
+static void push_flags(struct cpu_state *cpu, unsigned size) {
+  uint32_t flags = cpu_eflags(cpu) & ~(uint32_t)(EFLAGS_RF | EFLAGS_VM);
+  guest_addr esp = cpu->gpr[GPR_ESP] - size;
+  if (guest_copy_out(esp, &flags, size) < 0)
+    raise_page_fault(cpu, esp, true);
+  else
+    cpu->gpr[GPR_ESP] = esp;
+}
+
+static void pop_flags(struct cpu_state *cpu, unsigned size) {
+  uint32_t flags = cpu_eflags(cpu);
+  if (guest_copy_in(&flags, cpu->gpr[GPR_ESP], size) < 0) {
+    raise_page_fault(cpu, cpu->gpr[GPR_ESP], false);
+    return;
+  }
+  cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~(uint32_t)POPF_MASK) | (flags & POPF_MASK));
+  cpu->gpr[GPR_ESP] += size;
+}
+
+static void helper_pushf(struct cpu_state *cpu) { push_flags(cpu, 4); }
+static void helper_popf(struct cpu_state *cpu) { pop_flags(cpu, 4); }
+static void helper_pushf16(struct cpu_state *cpu) { push_flags(cpu, 2); }
+static void helper_popf16(struct cpu_state *cpu) { pop_flags(cpu, 2); }
+
+/* --- Segments -------------------------------------------------------------------------------------------- */
+
+static void load_segment(struct cpu_state *cpu, enum segment segment) {
+  uint16_t selector = (uint16_t)cpu->helper_argument;
+  if (!engine.hooks.load_segment(cpu, segment, selector))
+    raise_trap(cpu, TRAP_GP, selector & ~3u, 0);
+}
+
+static void helper_load_es(struct cpu_state *cpu) { load_segment(cpu, SEG_ES); }
+static void helper_load_ss(struct cpu_state *cpu) { load_segment(cpu, SEG_SS); }
+static void helper_load_ds(struct cpu_state *cpu) { load_segment(cpu, SEG_DS); }
+static void helper_load_fs(struct cpu_state *cpu) { load_segment(cpu, SEG_FS); }
+static void helper_load_gs(struct cpu_state *cpu) { load_segment(cpu, SEG_GS); }
+
+/* --- Far transfers within the flat code segment ------------------------------------------------------------- */
+
+static bool pop_words(struct cpu_state *cpu, unsigned size, uint32_t words[], unsigned count) {
+  for (unsigned i = 0; i < count; i++) {
+    words[i] = 0;
+    guest_addr from = cpu->gpr[GPR_ESP] + size * i;
+    if (guest_copy_in(&words[i], from, size) < 0) {
+      raise_page_fault(cpu, from, false);
+      return false;
+    }
+  }
+  return true;
+}
+
+/* Goes on at selector:offset, if the selector is the flat code segment's; else #GP. */
+static bool far_go(struct cpu_state *cpu, uint16_t selector, uint32_t offset) {
+  if (selector != cpu->segment_selector[SEG_CS]) {
+    raise_trap(cpu, TRAP_GP, selector & ~3u, 0);
+    return false;
+  }
+  cpu->eip = offset;
+  runtime_redirect(cpu);
+  return true;
+}
+
+static void far_return(struct cpu_state *cpu, const struct insn *insn) {
+  unsigned size = insn->form.operand_width;
+  bool interrupt = insn->form.mnemonic != ZYDIS_MNEMONIC_RET;
+  uint32_t words[3];
+  unsigned count = interrupt ? 3 : 2;
+  if (!pop_words(cpu, size, words, count) || !far_go(cpu, (uint16_t)words[1], words[0]))
+    return;
+  cpu->gpr[GPR_ESP] += size * count + (interrupt ? 0 : insn->imm[0]);
+  if (interrupt) {
+    uint32_t mask = size == 4 ? POPF_MASK : POPF_MASK & 0xFFFF;
+    cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~mask) | (words[2] & mask));
+  }
+}
+
+static uint32_t memory_operand_address(const struct cpu_state *cpu, const struct insn *insn) {
+  const struct operand *op = &insn->form.op[0];
+  uint32_t address = op->has_disp ? insn->disp : 0;
+  if (op->reg != REGISTER_NONE)
+    address += cpu->gpr[op->reg];
+  if (op->index != REGISTER_NONE)
+    address += cpu->gpr[op->index] << op->scale;
+  return op->segment ? address + cpu->segment_base[op->segment - 1] : address;
+}
+
+static void far_jump(struct cpu_state *cpu, const struct insn *insn) {
+  uint32_t offset = insn->imm[0];
+  uint16_t selector = (uint16_t)insn->imm[1];
+  unsigned size = insn->form.operand_width;
+  if (insn->form.op[0].kind == OPERAND_MEMORY) {
+    guest_addr from = memory_operand_address(cpu, insn);
+    offset = 0;
+    if (guest_copy_in(&offset, from, size) < 0 || guest_copy_in(&selector, from + size, 2) < 0) {
+      raise_page_fault(cpu, from, false);
+      return;
+    }
+  }
+  uint32_t frame[2] = {insn_next(insn), cpu->segment_selector[SEG_CS]};
+  guest_addr esp = cpu->gpr[GPR_ESP] - 8;
+  bool call = insn->form.mnemonic == ZYDIS_MNEMONIC_CALL;
+  if (call && selector == cpu->segment_selector[SEG_CS] && guest_copy_out(esp, frame, sizeof frame) < 0) {
+    raise_page_fault(cpu, esp, true);
+    return;
+  }
+  if (far_go(cpu, selector, offset) && call)
+    cpu->gpr[GPR_ESP] = esp;
+}
+
+static void helper_far(struct cpu_state *cpu) {
+  uint8_t bytes[15];
+  size_t size = sizeof bytes;
+  struct insn insn;
+  while (size && guest_copy_in(bytes, cpu->eip, size) < 0)
+    size--;
+  if (insn_decode(&insn, bytes, size, cpu->eip) != INSN_OK) {
+    raise_trap(cpu, TRAP_UD, 0, 0);
+    return;
+  }
+  if (insn.form.mnemonic == ZYDIS_MNEMONIC_JMP || insn.form.mnemonic == ZYDIS_MNEMONIC_CALL)
+    far_jump(cpu, &insn);
+  else
+    far_return(cpu, &insn);
+}
+
+/* --- The FPU ------------------------------------------------------------------------------------------------- */
+
+enum { FXSAVE_SIZE = 512, FXSAVE_XMM = 160, FXSAVE_XMM_SIZE = 128, FXSAVE_WRITTEN = FXSAVE_XMM + FXSAVE_XMM_SIZE };
+
+void runtime_fpu_save(const struct cpu_state *cpu, void *fxsave) {
+  uint8_t image[FXSAVE_SIZE] __attribute__((aligned(16)));
+  __asm__ volatile("fxsave %0" : "=m"(image));
+  memcpy(image + FXSAVE_XMM, cpu->xmm, FXSAVE_XMM_SIZE);
+  memset(image + FXSAVE_WRITTEN, 0, FXSAVE_SIZE - FXSAVE_WRITTEN);
+  memcpy(fxsave, image, FXSAVE_SIZE);
+}
+
+/* Bits of MXCSR that may be set; others are #GP. */
+static uint32_t mxcsr_mask(void) {
+  uint8_t image[FXSAVE_SIZE] __attribute__((aligned(16)));
+  __asm__ volatile("fxsave %0" : "=m"(image));
+  uint32_t mask;
+  memcpy(&mask, image + 28, sizeof mask);
+  return mask ? mask : 0xFFBF;
+}
+
+void runtime_fpu_load(struct cpu_state *cpu, const void *fxsave) {
+  uint8_t image[FXSAVE_SIZE] __attribute__((aligned(16)));
+  uint32_t mxcsr;
+  memcpy(image, fxsave, FXSAVE_SIZE);
+  memcpy(&mxcsr, image + 24, sizeof mxcsr);
+  mxcsr &= mxcsr_mask();
+  memcpy(image + 24, &mxcsr, sizeof mxcsr);
+  memcpy(cpu->xmm, image + FXSAVE_XMM, FXSAVE_XMM_SIZE);
+  __asm__ volatile("fxrstor %0" : : "m"(image));
+}
+
+static void helper_fxsave(struct cpu_state *cpu) {
+  uint8_t image[FXSAVE_SIZE];
+  if (cpu->helper_argument & 15) {
+    raise_trap(cpu, TRAP_GP, 0, 0);
+    return;
+  }
+  runtime_fpu_save(cpu, image);
+  if (guest_copy_out(cpu->helper_argument, image, FXSAVE_WRITTEN) < 0)
+    raise_page_fault(cpu, cpu->helper_argument, true);
+}
+
+static void helper_fxrstor(struct cpu_state *cpu) {
+  uint8_t image[FXSAVE_SIZE] = {0};
+  uint32_t mxcsr;
+  if (cpu->helper_argument & 15) {
+    raise_trap(cpu, TRAP_GP, 0, 0);
+    return;
+  }
+  if (guest_copy_in(image, cpu->helper_argument, FXSAVE_WRITTEN) < 0) {
+    raise_page_fault(cpu, cpu->helper_argument, false);
+    return;
+  }
+  memcpy(&mxcsr, image + 24, sizeof mxcsr);
+  if (mxcsr & ~mxcsr_mask())
+    raise_trap(cpu, TRAP_GP, 0, 0);
+  else
+    runtime_fpu_load(cpu, image);
+}
+
+helper_function *const helper_functions[HELPER_COUNT] = {
+#define HELPER_ROW(name) [HELPER_##name] = helper_##name,
+    UEMU_HELPERS(HELPER_ROW)
+#undef HELPER_ROW
+};

@@ -1,0 +1,228 @@
+/* Units of translated code: where they are, what leads to them, and how they go.
+ *
+ * Code is never changed or freed. A unit that is dropped (its guest code changed) loses its ways
+ * in: the map entry, the exit slots linked to it, the jump caches. Whoever is inside runs on to
+ * the next exit. */
+#include "Runtime/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { UNIT_LIMIT = 8 << 20 };
+
+/* Reserved at full size, so that it never moves: signal handlers read it without a lock. */
+static const struct code_unit **units;
+static uint32_t unit_count;
+
+/* What is known of a guest address: its code, and the exits that lead there. */
+struct place {
+  guest_addr eip;
+  uint32_t host;       /* offset in the code cache; 0: not translated */
+  uint32_t first_slot; /* chain of exits to it */
+};
+static struct place *places; /* open addressing; a free one has eip, host and first_slot 0 */
+static uint32_t place_count, place_size;
+
+struct exit_slot {
+  guest_addr target;
+  uint32_t next;
+  uint32_t unlinked; /* offset in the code cache */
+};
+static struct exit_slot *slots;
+
+static void *reserve(size_t size) {
+  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+int units_init(void) {
+  enum { FIRST_PLACES = 1 << 13 };
+  units = reserve((size_t)UNIT_LIMIT * sizeof *units);
+  slots = reserve((size_t)code_cache.slot_limit * sizeof *slots);
+  places = calloc(FIRST_PLACES, sizeof *places);
+  place_size = FIRST_PLACES;
+  return units && slots && places ? 0 : -ENOMEM;
+}
+
+/* --- Units -------------------------------------------------------------------------------------------- */
+
+void unit_add(const struct code_unit *unit) {
+  size_t insns = unit->insn_count * sizeof *unit->insn, entries = unit->entry_count * sizeof *unit->entry,
+         pages = unit->page_count * sizeof *unit->page;
+  char *memory = malloc(sizeof *unit + insns + entries + pages);
+  if (!memory || unit_count == UNIT_LIMIT)
+    engine_fatal(unit->low, "out of memory for translations");
+  struct code_unit *copy = (struct code_unit *)memory;
+  *copy = *unit;
+  copy->insn = memcpy(memory + sizeof *unit, unit->insn, insns);
+  copy->entry = memcpy(memory + sizeof *unit + insns, unit->entry, entries);
+  copy->page = memcpy(memory + sizeof *unit + insns + entries, unit->page, pages);
+  units[unit_count] = copy;
+  __atomic_store_n(&unit_count, unit_count + 1, __ATOMIC_RELEASE);
+}
+
+const struct code_unit *unit_of_pc(uintptr_t pc) {
+  uint32_t low = 0, high = __atomic_load_n(&unit_count, __ATOMIC_ACQUIRE);
+  while (low < high) {
+    uint32_t middle = low + (high - low) / 2;
+    const struct code_unit *unit = units[middle];
+    if (pc < (uintptr_t)unit->code)
+      high = middle;
+    else if (pc >= (uintptr_t)unit->code + unit->code_size)
+      low = middle + 1;
+    else
+      return unit;
+  }
+  return NULL;
+}
+
+int unit_insn_of_pc(const struct code_unit *unit, uintptr_t pc, bool *exact) {
+  uintptr_t offset = pc - (uintptr_t)unit->code;
+  if (offset >= unit->body_size || unit->insn_count == 0)
+    return -1;
+  unsigned low = 0, high = unit->insn_count; /* the last one that starts at or before pc */
+  while (high - low > 1) {
+    unsigned middle = (low + high) / 2;
+    if (unit->insn[middle].host <= offset)
+      low = middle;
+    else
+      high = middle;
+  }
+  /* Instructions without host code share their place with the one after. */
+  while (low > 0 && unit->insn[low - 1].host == unit->insn[low].host)
+    low--;
+  *exact = unit->insn[low].host == offset;
+  if (!*exact)
+    while (low + 1u < unit->insn_count && unit->insn[low + 1].host == unit->insn[low].host)
+      low++;
+  return (int)low;
+}
+
+/* --- The map ---------------------------------------------------------------------------------------------- */
+
+static struct place *place_find(guest_addr eip) {
+  uint32_t mask = place_size - 1, at = (eip * 0x9E3779B1u) >> 7 & mask;
+  while ((places[at].host || places[at].first_slot) && places[at].eip != eip)
+    at = (at + 1) & mask;
+  return &places[at];
+}
+
+static void places_grow(void) {
+  struct place *old = places;
+  uint32_t old_size = place_size;
+  places = calloc(place_size * 2, sizeof *places);
+  if (!places)
+    engine_fatal(0, "out of memory for translations");
+  place_size *= 2;
+  for (uint32_t i = 0; i < old_size; i++)
+    if (old[i].host || old[i].first_slot)
+      *place_find(old[i].eip) = old[i];
+  free(old);
+}
+
+static struct place *place_make(guest_addr eip) {
+  if (place_count * 2 >= place_size)
+    places_grow();
+  struct place *place = place_find(eip);
+  if (!place->host && !place->first_slot) {
+    place->eip = eip;
+    place_count++;
+  }
+  return place;
+}
+
+static uintptr_t host_address(uint32_t offset) { return (uintptr_t)code_cache.code + offset; }
+static uint32_t host_offset(uintptr_t host) { return (uint32_t)(host - (uintptr_t)code_cache.code); }
+
+static void slot_store(uint32_t slot, uint32_t offset) {
+  __atomic_store_n(&code_cache.slot[slot], host_address(offset), __ATOMIC_RELEASE);
+}
+
+uintptr_t unit_lookup(guest_addr eip) {
+  const struct place *place = place_find(eip);
+  return place->host ? host_address(place->host) : 0;
+}
+
+void unit_map_insert(guest_addr eip, uintptr_t host) {
+  struct place *place = place_make(eip);
+  place->host = host_offset(host);
+  for (uint32_t slot = place->first_slot; slot; slot = slots[slot].next)
+    slot_store(slot, place->host);
+}
+
+uint32_t slot_new(guest_addr target) {
+  if (code_cache.slot_count == code_cache.slot_limit)
+    return 0;
+  uint32_t slot = code_cache.slot_count++;
+  struct place *place = place_make(target);
+  slots[slot] = (struct exit_slot){.target = target, .next = place->first_slot};
+  place->first_slot = slot;
+  return slot;
+}
+
+void slot_set_unlinked(uint32_t slot, uintptr_t unlinked) {
+  slots[slot].unlinked = host_offset(unlinked);
+  const struct place *place = place_find(slots[slot].target);
+  slot_store(slot, place->host ? place->host : slots[slot].unlinked);
+}
+
+guest_addr slot_target(uint32_t slot) { return slots[slot].target; }
+
+/* --- Dropping --------------------------------------------------------------------------------------------- */
+
+/* A freed place would break probe sequences; it keeps its slots or, without any, stays as it is
+ * with host 0: place_find must not stop there. So the last slot chain is kept alive by a slot of
+ * its own when there is none. */
+static void forget_place(guest_addr eip) {
+  struct place *place = place_find(eip);
+  if (!place->host)
+    return;
+  if (!place->first_slot) {
+    uint32_t slot = slot_new(eip);
+    place = place_find(eip);
+    if (slot)
+      slots[slot].unlinked = 0;
+  }
+  place->host = 0;
+  for (uint32_t slot = place->first_slot; slot; slot = slots[slot].next)
+    slot_store(slot, slots[slot].unlinked);
+}
+
+static bool depends_on(const struct code_unit *unit, uint32_t first_page, uint32_t last_page) {
+  for (unsigned i = 0; i < unit->page_count; i++)
+    if (unit->page[i] >= first_page && unit->page[i] <= last_page)
+      return true;
+  return false;
+}
+
+static void clear_jump_caches(void) {
+  for (struct engine_thread *thread = engine.threads; thread; thread = thread->next)
+    for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++)
+      if (thread->cpu->jump_cache[i].eip)
+        __atomic_store_n(&thread->cpu->jump_cache[i].eip, i == 0 ? 1 : 0, __ATOMIC_RELEASE);
+}
+
+static void drop_pages(uint32_t first_page, uint32_t last_page) {
+  bool any = false;
+  for (uint32_t i = 0; i < unit_count; i++) {
+    struct code_unit *unit = (struct code_unit *)units[i];
+    if (unit->dropped || !depends_on(unit, first_page, last_page))
+      continue;
+    unit->dropped = any = true;
+    for (unsigned e = 0; e < unit->entry_count; e++)
+      forget_place(unit->entry[e]);
+  }
+  if (any) {
+    clear_jump_caches();
+    engine_frames_stale();
+  }
+}
+
+void unit_drop(guest_addr address, uint32_t length) {
+  if (length)
+    drop_pages(address >> 12, (address + length - 1) >> 12);
+}
+
+void unit_drop_all(void) { drop_pages(0, UINT32_MAX); }

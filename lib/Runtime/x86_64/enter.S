@@ -1,0 +1,169 @@
+/* Between C and translated code.
+ *
+ * Translated code keeps the guest's registers in host registers and runs on its own stack of
+ * frames (one host return address an open guest call). Each way into C saves the registers to the
+ * register file, changes to the thread's C stack, calls, and comes back the other way round. GS is
+ * the register file throughout; offsets are asserted in cpu_state.h. */
+
+#define EAX 0
+#define ECX 4
+#define EDX 8
+#define EBX 12
+#define ESP 16
+#define EBP 20
+#define ESI 24
+#define EDI 28
+#define EIP 32
+#define DF 42
+#define INTERRUPT 84
+#define XMM 96
+#define C_STACK 224
+#define FRAME_STACK 232
+#define FRAME_BASE 240
+#define SELF 264
+
+        .text
+        .p2align 4
+        .globl enter_text_start
+enter_text_start:
+
+.macro SAVE
+        movl %eax, %gs:EAX
+        movl %ecx, %gs:ECX
+        movl %edx, %gs:EDX
+        movl %edi, %gs:EBX
+        movl %esi, %gs:ESP
+        movl %r8d, %gs:EBP
+        movl %r9d, %gs:ESI
+        movl %r12d, %gs:EDI
+        movups %xmm0, %gs:XMM+0
+        movups %xmm1, %gs:XMM+16
+        movups %xmm2, %gs:XMM+32
+        movups %xmm3, %gs:XMM+48
+        movups %xmm4, %gs:XMM+64
+        movups %xmm5, %gs:XMM+80
+        movups %xmm6, %gs:XMM+96
+        movups %xmm7, %gs:XMM+112
+        cld
+.endm
+
+.macro LOAD
+        movups %gs:XMM+0, %xmm0
+        movups %gs:XMM+16, %xmm1
+        movups %gs:XMM+32, %xmm2
+        movups %gs:XMM+48, %xmm3
+        movups %gs:XMM+64, %xmm4
+        movups %gs:XMM+80, %xmm5
+        movups %gs:XMM+96, %xmm6
+        movups %gs:XMM+112, %xmm7
+        cmpb $0, %gs:DF
+        je 1f
+        std
+1:      movl %gs:EAX, %eax
+        movl %gs:ECX, %ecx
+        movl %gs:EDX, %edx
+        movl %gs:EBX, %edi
+        movl %gs:ESP, %esi
+        movl %gs:EBP, %r8d
+        movl %gs:ESI, %r9d
+        movl %gs:EDI, %r12d
+        xorl %r15d, %r15d
+.endm
+
+/* An interrupt that came while C code ran: go on with the trap flag set. The trap comes after the
+ * next instruction, in translated code, where the handler of SIGTRAP takes it to the next guest
+ * instruction (x86_64/signals.c). */
+.macro STEP_IF_INTERRUPTED
+        cmpl $0, %gs:INTERRUPT
+        je 2f
+        pushfq
+        orl $0x100, (%rsp)
+        popfq
+2:
+.endm
+
+/* C changes stacks with rsp saved in FRAME_STACK. */
+.macro TO_C
+        movq %rsp, %gs:FRAME_STACK
+        movq %gs:C_STACK, %rsp
+        movq %gs:SELF, %rdi
+.endm
+
+/* enter_guest(cpu, host): never returns. The C stack from here down is C's, whenever translated
+ * code calls it. */
+        .globl enter_guest
+        .type enter_guest, @function
+enter_guest:
+        movq %rsi, %r11
+        andq $-16, %rsp
+        movq %rsp, %gs:C_STACK
+enter_fresh:                    /* host address in r11; open frames are forgotten */
+        movq %gs:FRAME_BASE, %rsp
+        LOAD
+        STEP_IF_INTERRUPTED
+        jmp *%r11
+
+/* A frame came back that was nobody's: the base's return address points here. */
+        .globl enter_base_return
+enter_base_return:
+        subq $8, %rsp           /* the base frame again */
+        jmp enter_dispatch_miss
+
+/* An exit whose slot (number in r11d) is not linked. */
+        .globl enter_link
+enter_link:
+        SAVE
+        TO_C
+        movl %r11d, %esi
+        call engine_link
+        jmp resume_at_rax
+
+/* eip in r13d is not in the jump cache. */
+        .globl enter_dispatch_miss
+enter_dispatch_miss:
+        SAVE
+        movl %r13d, %gs:EIP
+        TO_C
+        call engine_dispatch
+resume_at_rax:
+        movq %rax, %r11
+        movq %gs:FRAME_STACK, %rsp
+        cmpq $0, %gs:248        /* redirect: the frames belong to another place */
+        jne forget_frames
+        LOAD
+        STEP_IF_INTERRUPTED
+        jmp *%r11
+forget_frames:
+        movq $0, %gs:248
+        jmp enter_fresh
+
+/* A helper (number in r11d), called from translated code; eip in r13d. */
+        .globl enter_helper
+enter_helper:
+        SAVE
+        movl %r13d, %gs:EIP
+        TO_C
+        movl %r11d, %esi
+        call engine_helper
+        testq %rax, %rax
+        jne 3f
+        movq %gs:FRAME_STACK, %rsp
+        LOAD
+        STEP_IF_INTERRUPTED
+        ret
+3:      movq %rax, %r11
+        jmp enter_fresh
+
+/* A signal handler changed the context to go on here: the state is in the register file. */
+        .globl enter_after_signal
+enter_after_signal:
+        cld
+        movq %gs:C_STACK, %rsp
+        movq %gs:SELF, %rdi
+        call engine_after_signal
+        movq %rax, %r11
+        jmp enter_fresh
+
+        .globl enter_text_end
+enter_text_end:
+        .section .note.GNU-stack,"",@progbits

@@ -1,0 +1,212 @@
+/* Host signals of translated code: faults, self-modifying code, and stopping at an instruction.
+ *
+ * A fault in a stencil finds the guest's registers in their host registers, unchanged since the
+ * instruction began (every stencil is checked for that). The handler copies them to the register
+ * file, sets eip from the host pc, and changes the context to go on in enter_after_signal: what
+ * the guest sees of the fault is decided there, in plain C outside the handler.
+ *
+ * Asynchronous interrupts take the same way, but only between two instructions: the handler sets
+ * the trap flag and lets the host step until pc is the first byte of a guest instruction's code
+ * (docs/signals.md). A host string instruction can be left in the middle, as the guest's can.
+ *
+ * Handlers run on the thread's signal stack with all signals blocked. */
+#include "Runtime/engine.h"
+#include "Runtime/guest_memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+enum { HOST_TF = 0x100, ERROR_WRITE = 2, ERROR_FETCH = 16 };
+
+static const int pinned[GPR_COUNT] = {[GPR_EAX] = REG_RAX, [GPR_ECX] = REG_RCX, [GPR_EDX] = REG_RDX,
+                                      [GPR_EBX] = REG_RDI, [GPR_ESP] = REG_RSI, [GPR_EBP] = REG_R8,
+                                      [GPR_ESI] = REG_R9,  [GPR_EDI] = REG_R12};
+
+/* Is the host instruction at pc a string instruction or a masked move? Between their exchanges the
+ * pinned registers rsi, rdi hold what r9, r12 should, and the reverse (Frontend/lift_string.c). */
+static bool at_string_instruction(const uint8_t *pc) {
+  for (unsigned i = 0; i < 6; i++, pc++) {
+    switch (*pc) {
+    case 0x66:
+    case 0x67:
+    case 0xF2:
+    case 0xF3:
+      continue;
+    case 0xA4: case 0xA5: case 0xA6: case 0xA7: case 0xAA: case 0xAB:
+    case 0xAC: case 0xAD: case 0xAE: case 0xAF:
+      return true;
+    case 0x0F:
+      return pc[1] == 0xF7; /* maskmovq, maskmovdqu */
+    default:
+      return false;
+    }
+  }
+  return false;
+}
+
+static void swap(greg_t *a, greg_t *b) {
+  greg_t t = *a;
+  *a = *b;
+  *b = t;
+}
+
+/* The guest state at an interruption of the unit's instruction `index`, into the register file. */
+static void take_state(struct cpu_state *cpu, const struct code_unit *unit, int index, mcontext_t *context) {
+  greg_t *r = context->gregs;
+  if (unit->commits)
+    return; /* the register file is the state */
+  if (at_string_instruction((const uint8_t *)r[REG_RIP])) {
+    swap(&r[REG_RSI], &r[REG_R9]);
+    swap(&r[REG_RDI], &r[REG_R12]);
+  }
+  for (unsigned i = 0; i < GPR_COUNT; i++)
+    cpu->gpr[i] = (uint32_t)r[pinned[i]];
+  memcpy(cpu->xmm, context->fpregs->_xmm, sizeof cpu->xmm);
+  cpu->eip = unit->low + unit->insn[index].guest;
+}
+
+static void leave_through(mcontext_t *context, const char *where) {
+  context->gregs[REG_RIP] = (greg_t)(uintptr_t)where;
+  context->gregs[REG_EFL] &= ~(greg_t)HOST_TF;
+}
+
+/* --- Stepping to the next instruction --------------------------------------------------------------- */
+
+static bool in_stubs(uintptr_t pc) {
+  return pc >= (uintptr_t)enter_text_start && pc < (uintptr_t)enter_text_end;
+}
+
+/* At a place where an interrupt may be taken: leave translated code. Else step on, as long as
+ * control is in translated code or on its way there. True if the context was changed to leave. */
+static bool stop_or_step(struct engine_thread *thread, mcontext_t *context) {
+  uintptr_t pc = (uintptr_t)context->gregs[REG_RIP];
+  const struct code_unit *unit = code_cache_contains(pc) ? unit_of_pc(pc) : NULL;
+  if (unit) {
+    bool exact = false;
+    int index = unit_insn_of_pc(unit, pc, &exact);
+    if (index >= 0 && !unit->commits && (exact || at_string_instruction((const uint8_t *)pc))) {
+      take_state(thread->cpu, unit, index, context);
+      leave_through(context, enter_after_signal);
+      thread->stepping = false;
+      return true;
+    }
+  }
+  thread->stepping = code_cache_contains(pc) || in_stubs(pc);
+  if (thread->stepping)
+    context->gregs[REG_EFL] |= HOST_TF;
+  else
+    context->gregs[REG_EFL] &= ~(greg_t)HOST_TF; /* in C: it looks before it comes back */
+  return false;
+}
+
+void runtime_interrupted(void *ucontext) {
+  struct cpu_state *cpu = runtime_current();
+  mcontext_t *context = &((ucontext_t *)ucontext)->uc_mcontext;
+  uintptr_t pc = (uintptr_t)context->gregs[REG_RIP];
+  if (cpu && __atomic_load_n(&cpu->interrupt, __ATOMIC_ACQUIRE) && (code_cache_contains(pc) || in_stubs(pc)))
+    stop_or_step(engine_thread_of(cpu), context);
+}
+
+/* --- Faults ------------------------------------------------------------------------------------------- */
+
+/* The trap a host signal stands for. The kernel gives the CPU's own numbers in the context. */
+static struct trap trap_of(int signal, const siginfo_t *info, const mcontext_t *context) {
+  struct trap trap = {.vector = (uint32_t)context->gregs[REG_TRAPNO],
+                      .error_code = (uint32_t)context->gregs[REG_ERR],
+                      .host_signal = signal,
+                      .host_code = info->si_code};
+  if (trap.vector == TRAP_PF || trap.vector == TRAP_AC)
+    trap.address = (guest_addr)(uintptr_t)info->si_addr;
+  if (trap.vector == TRAP_PF)
+    trap.error_code &= 0x17; /* present, write, user, fetch */
+  return trap;
+}
+
+/* The guest's frames have run out of their stack: forget them. The call that could not push is
+ * tried again, at the base; what it will return to dispatches. */
+static bool frames_overflow(struct engine_thread *thread, mcontext_t *context) {
+  uintptr_t address = (uintptr_t)context->gregs[REG_CR2];
+  if (address < (uintptr_t)thread->frames - 4096 || address >= (uintptr_t)thread->frames)
+    return false;
+  context->gregs[REG_RSP] = (greg_t)thread->cpu->frame_base;
+  return true;
+}
+
+/* A fault at pc of translated code. False: it is not the guest's. */
+static bool translated_fault(struct engine_thread *thread, int signal, const siginfo_t *info, mcontext_t *context) {
+  uintptr_t pc = (uintptr_t)context->gregs[REG_RIP];
+  bool page_fault = context->gregs[REG_TRAPNO] == TRAP_PF;
+  uintptr_t address = (uintptr_t)context->gregs[REG_CR2];
+  if (page_fault && context->gregs[REG_ERR] & ERROR_FETCH && code_cache_contains(address)) {
+    engine_wait_unlocked(); /* another thread is adding code on this page */
+    return true;
+  }
+  if (page_fault && frames_overflow(thread, context))
+    return true;
+  if (page_fault && context->gregs[REG_ERR] & ERROR_WRITE && address <= UINT32_MAX &&
+      guest_memory_write_fault((guest_addr)address)) {
+    /* The write goes through now; what follows may be what it changed: leave after it. */
+    context->gregs[REG_EFL] |= HOST_TF;
+    thread->stepping = true;
+    return true;
+  }
+  const struct code_unit *unit = unit_of_pc(pc);
+  bool exact;
+  int index = unit ? unit_insn_of_pc(unit, pc, &exact) : -1;
+  if (index < 0 || (page_fault && address > UINT32_MAX))
+    return false;
+  thread->trap = trap_of(signal, info, context);
+  thread->pending_trap = true;
+  thread->stepping = false;
+  take_state(thread->cpu, unit, index, context);
+  leave_through(context, enter_after_signal);
+  return true;
+}
+
+static void handle(int signal, siginfo_t *info, void *ucontext) {
+  int saved_errno = errno;
+  mcontext_t *context = &((ucontext_t *)ucontext)->uc_mcontext;
+  uintptr_t pc = (uintptr_t)context->gregs[REG_RIP];
+  struct cpu_state *cpu = runtime_current();
+  struct engine_thread *thread = cpu ? engine_thread_of(cpu) : NULL;
+  bool from_kernel = info->si_code > 0;
+  bool done = false;
+
+  if (thread && signal == SIGTRAP && thread->stepping && from_kernel) {
+    stop_or_step(thread, context);
+    done = true;
+  } else if (from_kernel && guest_copy_fixup(pc)) {
+    if (signal == SIGSEGV && context->gregs[REG_ERR] & ERROR_WRITE &&
+        guest_memory_write_fault((guest_addr)context->gregs[REG_CR2]))
+      done = true;
+    else {
+      context->gregs[REG_RIP] = (greg_t)guest_copy_fixup(pc);
+      done = true;
+    }
+  } else if (thread && from_kernel && code_cache_contains(pc)) {
+    done = translated_fault(thread, signal, info, context);
+  }
+  if (!done) {
+    if (engine.foreign_signal)
+      engine.foreign_signal(signal, info, ucontext);
+    else
+      engine_fatal(cpu ? cpu->eip : 0, "host signal %d at host address %p", signal, (void *)pc);
+  }
+  errno = saved_errno;
+}
+
+int signals_init(void) {
+  static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+  struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  sigfillset(&action.sa_mask);
+  for (unsigned i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+    /* Not blocked inside: a fault of the handler itself should kill, not hang. */
+    sigdelset(&action.sa_mask, faults[i]);
+    if (sigaction(faults[i], &action, NULL) < 0)
+      return -errno;
+  }
+  return 0;
+}

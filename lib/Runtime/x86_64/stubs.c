@@ -1,0 +1,83 @@
+/* Small pieces of host code that are not the guest's: stubs, the jump-cache probe, exits.
+ *
+ * Registers as docs/guest-abi.md has them: r10 and r11 are free, r13d is eip. */
+#include "Runtime/engine.h"
+#include "Runtime/helpers.h"
+
+#include <string.h>
+
+static uintptr_t stubs[STENCIL_HELPER + HELPER_COUNT];
+
+uintptr_t stub_address(unsigned symbol) { return stubs[symbol]; }
+
+static uint8_t *emit(uint8_t *at, const void *bytes, size_t size) {
+  memcpy(at, bytes, size);
+  return at + size;
+}
+#define EMIT(at, ...) emit(at, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+
+static uint8_t *emit32(uint8_t *at, uint32_t value) { return emit(at, &value, 4); }
+
+/* jmp *[rip + to the 8 bytes that follow]; the bytes. For targets out of a displacement's reach. */
+static uint8_t *emit_far_jump(uint8_t *at, const void *target) {
+  uint64_t address = (uint64_t)(uintptr_t)target;
+  at = EMIT(at, 0xFF, 0x25, 0, 0, 0, 0);
+  return emit(at, &address, 8);
+}
+
+static uint8_t *emit_near_jump(uint8_t *at, uintptr_t target) {
+  at = EMIT(at, 0xE9);
+  return emit32(at, (uint32_t)(target - (uintptr_t)at - 4));
+}
+
+static uintptr_t link_stub, miss_stub;
+
+/* The jump cache: entry (eip >> 4 ^ eip) mod size. Entry 0 never holds eip 0 (engine.c). */
+uint8_t *stub_write_probe(uint8_t *at) {
+  const uint32_t table = offsetof(struct cpu_state, jump_cache);
+  at = EMIT(at, 0x45, 0x89, 0xEA);                   /* mov %r13d,%r10d */
+  at = EMIT(at, 0x41, 0xC1, 0xEA, 0x04);             /* shr $4,%r10d */
+  at = EMIT(at, 0x45, 0x31, 0xEA);                   /* xor %r13d,%r10d */
+  at = EMIT(at, 0x41, 0x81, 0xE2);                   /* and $mask,%r10d */
+  at = emit32(at, JUMP_CACHE_SIZE - 1);
+  at = EMIT(at, 0x41, 0xC1, 0xE2, 0x04);             /* shl $4,%r10d */
+  at = EMIT(at, 0x65, 0x45, 0x39, 0xAA);             /* cmp %r13d,%gs:table(%r10) */
+  at = emit32(at, table);
+  at = EMIT(at, 0x0F, 0x85);                         /* jne miss */
+  at = emit32(at, (uint32_t)(miss_stub - (uintptr_t)at - 4));
+  at = EMIT(at, 0x65, 0x41, 0xFF, 0xA2);             /* jmp *%gs:table+8(%r10) */
+  return emit32(at, table + 8);
+}
+
+uint8_t *stub_write_exit(uint8_t *at, uint32_t slot) {
+  uintptr_t address = (uintptr_t)&code_cache.slot[slot];
+  at = EMIT(at, 0xFF, 0x25);                         /* jmp *slot(%rip) */
+  at = emit32(at, (uint32_t)(address - (uintptr_t)at - 4));
+  slot_set_unlinked(slot, (uintptr_t)at);
+  at = EMIT(at, 0x41, 0xBB);                         /* mov $slot,%r11d */
+  at = emit32(at, slot);
+  return emit_near_jump(at, link_stub);
+}
+
+void stubs_init(void) {
+  uint8_t *at = code_cache_open(4096);
+  link_stub = (uintptr_t)at;
+  at = emit_far_jump(at, enter_link);
+  miss_stub = (uintptr_t)at;
+  at = emit_far_jump(at, enter_dispatch_miss);
+  uintptr_t helper_stub = (uintptr_t)at;
+  at = emit_far_jump(at, enter_helper);
+  stubs[STENCIL_DISPATCH] = (uintptr_t)at;
+  at = stub_write_probe(at);
+  stubs[STENCIL_MISPAIRED] = (uintptr_t)at;
+  at = EMIT(at, 0x65, 0x48, 0x8B, 0x24, 0x25); /* mov %gs:frame_base,%rsp */
+  at = emit32(at, offsetof(struct cpu_state, frame_base));
+  at = emit_near_jump(at, stubs[STENCIL_DISPATCH]);
+  for (unsigned h = 0; h < HELPER_COUNT; h++) {
+    stubs[STENCIL_HELPER + h] = (uintptr_t)at;
+    at = EMIT(at, 0x41, 0xBB); /* mov $h,%r11d */
+    at = emit32(at, h);
+    at = emit_near_jump(at, helper_stub);
+  }
+  code_cache_close(at);
+}

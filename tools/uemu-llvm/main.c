@@ -1,0 +1,173 @@
+/* uemu-llvm: runs an i386 Linux program. */
+#include "options.h"
+#include "uemu_version.h"
+
+#include "Linux/log.h"
+#include "Linux/process.h"
+#include "Linux/segment.h"
+#include "Linux/signal.h"
+#include "Linux/syscall.h"
+#include "Loader/loader.h"
+#include "Runtime/cpuid.h"
+#include "Runtime/guest_memory.h"
+#include "Runtime/runtime.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static struct options options;
+static struct process process;
+static struct thread main_thread;
+
+enum { EXIT_USAGE = 2, EXIT_CANNOT_RUN = 126 };
+
+static _Noreturn void fail(int status, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  fputs("uemu-llvm: ", stderr);
+  vfprintf(stderr, format, arguments);
+  fputc('\n', stderr);
+  va_end(arguments);
+  exit(status);
+}
+
+static void log_jit(const char *format, ...) {
+  char line[512];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  log_line(LOG_JIT, "%s", line);
+}
+
+/* $UEMU_CACHE_DIR, else uemu-llvm in $XDG_CACHE_HOME or ~/.cache. NULL: keep nothing. */
+static const char *cache_dir(void) {
+  static char path[PATH_MAX];
+  const char *own = getenv("UEMU_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  int length;
+  if (own)
+    length = snprintf(path, sizeof path, "%s", own);
+  else if (xdg && *xdg == '/')
+    length = snprintf(path, sizeof path, "%s/uemu-llvm", xdg);
+  else if (home && *home == '/')
+    length = snprintf(path, sizeof path, "%s/.cache/uemu-llvm", home);
+  else
+    return NULL;
+  return length > 0 && length < PATH_MAX ? path : NULL;
+}
+
+static uint64_t stack_limit(void) {
+  struct rlimit limit;
+  if (options.stack_size)
+    return options.stack_size;
+  return getrlimit(RLIMIT_STACK, &limit) == 0 ? (uint64_t)limit.rlim_cur : 8u << 20;
+}
+
+static void describe_process(const struct loader_program *program, const struct loader_image *image) {
+  process.start_code = image->start_code;
+  process.end_code = image->end_code;
+  process.start_data = image->start_data;
+  process.end_data = image->end_data;
+  process.start_brk = image->start_brk;
+  process.start_stack = image->start_stack;
+  process.arg_start = image->arg_start;
+  process.arg_end = image->arg_end;
+  process.env_start = image->env_start;
+  process.env_end = image->env_end;
+  process.auxv_start = image->auxv_start;
+  process.auxv_length = image->auxv_length;
+  process.vdso = image->vdso;
+  process.sigreturn_trampoline = image->sigreturn_trampoline;
+  process.rt_sigreturn_trampoline = image->rt_sigreturn_trampoline;
+  process.personality = image->personality;
+  memcpy(process.exe_path, image->exe_path, sizeof process.exe_path);
+  const char *name = loader_filename(program);
+  const char *slash = strrchr(name, '/');
+  snprintf(process.comm, sizeof process.comm, "%s", slash ? slash + 1 : name);
+}
+
+static struct cpu_state *first_cpu(const struct loader_image *image) {
+  struct cpu_state *cpu = runtime_cpu_new(&main_thread);
+  if (!cpu)
+    fail(EXIT_CANNOT_RUN, "out of memory for the first thread");
+  cpu->eip = image->entry;
+  cpu->gpr[GPR_ESP] = image->stack;
+  for (unsigned i = 0; i < SEG_COUNT; i++)
+    cpu->segment_selector[i] = i == SEG_CS ? SELECTOR_USER_CODE : i < SEG_FS ? SELECTOR_USER_DATA : 0;
+  return cpu;
+}
+
+/* A program that the host itself can run is the host's to run. */
+static _Noreturn void run_natively(const struct loader_program *program) {
+  execve(loader_path(program), loader_argv(program), options.environment);
+  fail(EXIT_CANNOT_RUN, "%s: cannot be executed: %s", loader_path(program), strerror(errno));
+}
+
+int main(int argc, char **argv) {
+  const char *complaint = options_parse(&options, argc, argv, environ);
+  if (complaint)
+    fail(EXIT_USAGE, "%s", complaint);
+  if (options.help) {
+    options_help();
+    return 0;
+  }
+  if (options.version) {
+    printf("uemu-llvm %s\n", UEMU_VERSION);
+    return 0;
+  }
+  process.self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+  log_items = options.log_items;
+  if (log_items || options.log_file) {
+    int status = log_open(options.log_file);
+    if (status < 0)
+      fail(EXIT_CANNOT_RUN, "%s: cannot be opened for the log: %s", options.log_file, strerror(-status));
+  }
+  struct loader_error error;
+  struct loader_program *program = loader_open(options.program[0], options.program, options.sysroot, &error);
+  if (!program)
+    fail(loader_exit_status(&error), "%s", error.message);
+  if (loader_is_host_program(program))
+    run_natively(program);
+
+  int status = guest_memory_init();
+  if (status < 0)
+    fail(EXIT_CANNOT_RUN, "the guest's 4 GiB of addresses cannot be reserved: %s", strerror(-status));
+  const struct runtime_hooks hooks = {
+      .syscall = linux_syscall, .trap = linux_trap, .interrupt = linux_interrupt, .load_segment = linux_load_segment};
+  const struct runtime_options runtime = {.tier = options.tier_llvm ? RUNTIME_TIER_LLVM : RUNTIME_TIER_STENCIL,
+                                          .dump_ir = options.dump_ir,
+                                          .cache_dir = cache_dir(),
+                                          .log = log_jit};
+  status = runtime_init(&runtime, &hooks);
+  if (status < 0)
+    fail(EXIT_CANNOT_RUN, "the runtime cannot start: %s", strerror(-status));
+
+  const struct loader_options load = {.stack_limit = stack_limit(),
+                                      .argv0 = options.argv0,
+                                      .hwcap = guest_cpuid(1, 0).edx,
+                                      .personality = (uint32_t)personality(0xFFFFFFFF)};
+  static struct loader_image image;
+  if (loader_load(program, options.environment, &load, &image, &error) < 0)
+    fail(EXIT_CANNOT_RUN, "%s", error.message);
+  process.sysroot = options.sysroot;
+  process.self_options = options.handed_on;
+  process.strace = options.strace;
+  describe_process(program, &image);
+  log_line(LOG_EXEC, "%d: %s", (int)getpid(), process.exe_path);
+  loader_close(program);
+
+  main_thread.process = &process;
+  main_thread.tid = gettid();
+  main_thread.cpu = first_cpu(&image);
+  signal_init(&process, &main_thread);
+  runtime_run(main_thread.cpu, NULL);
+}

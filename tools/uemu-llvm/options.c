@@ -1,0 +1,255 @@
+/* Options: one row each, with its long form and its environment variable. */
+#include "options.h"
+
+#include "Linux/syscall.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char message[256];
+
+static const char *complain(const char *format, const char *what) {
+  snprintf(message, sizeof message, format, what);
+  return message;
+}
+
+/* --- What each option does: NULL, or a complaint ----------------------------------------------------- */
+
+static const char *set_sysroot(struct options *o, const char *value) {
+  o->sysroot = value;
+  return NULL;
+}
+
+static const char *set_argv0(struct options *o, const char *value) {
+  o->argv0 = value;
+  return NULL;
+}
+
+static const char *set_stack(struct options *o, const char *value) {
+  char *end;
+  unsigned long long size = strtoull(value, &end, 0);
+  unsigned shift = *end == 'k' || *end == 'K' ? 10 : *end == 'm' || *end == 'M' ? 20 : *end == 'g' || *end == 'G' ? 30 : 0;
+  if (end == value || end[shift != 0] != '\0' || size == 0 || size > UINT32_MAX >> shift)
+    return complain("stack size '%s' is not a number of bytes below 4 GiB (K, M and G may follow)", value);
+  o->stack_size = size << shift;
+  return NULL;
+}
+
+static const struct {
+  const char *name, *what;
+  uint32_t item;
+} items[] = {
+    {"unimp", "system calls and instructions that are not implemented", LOG_UNIMPLEMENTED},
+    {"strace", "system calls", LOG_STRACE},
+    {"exec", "programs that are started", LOG_EXEC},
+    {"signal", "signals that are delivered", LOG_SIGNAL},
+    {"jit", "stencils made on demand, units dropped", LOG_JIT},
+    {"page", "mappings of guest memory", LOG_PAGE},
+};
+enum { ITEM_COUNT = sizeof items / sizeof items[0] };
+
+static const char *set_log_items(struct options *o, const char *value) {
+  while (*value) {
+    size_t length = strcspn(value, ","), i = 0;
+    while (i < ITEM_COUNT && (strlen(items[i].name) != length || strncmp(items[i].name, value, length) != 0))
+      i++;
+    if (i == ITEM_COUNT)
+      return complain("-d does not know '%s' (it knows unimp, strace, exec, signal, jit, page)", value);
+    o->log_items |= items[i].item;
+    value += length + (value[length] == ',');
+  }
+  return NULL;
+}
+
+static const char *set_log_file(struct options *o, const char *value) {
+  o->log_file = value;
+  return NULL;
+}
+
+static const char *set_strace(struct options *o, const char *value) {
+  (void)value;
+  o->strace = true;
+  o->log_items |= LOG_STRACE;
+  return NULL;
+}
+
+static const char *set_tier(struct options *o, const char *value) {
+  o->tier_llvm = strcmp(value, "llvm") == 0;
+  return o->tier_llvm || strcmp(value, "stencil") == 0 ? NULL
+                                                       : complain("tier '%s' is neither stencil nor llvm", value);
+}
+
+static const char *set_dump_ir(struct options *o, const char *value) {
+  (void)value;
+  o->dump_ir = o->tier_llvm = true;
+  return NULL;
+}
+
+static const char *set_version(struct options *o, const char *value) {
+  (void)value;
+  o->version = true;
+  return NULL;
+}
+
+static const char *set_help(struct options *o, const char *value) {
+  (void)value;
+  o->help = true;
+  return NULL;
+}
+
+/* The guest's environment is a copy of ours, changed in order. */
+static const char *unset_variable(struct options *o, const char *name) {
+  size_t length = strlen(name);
+  char **to = o->environment;
+  if (length == 0 || strchr(name, '='))
+    return complain("-U wants a variable's name, not '%s'", name);
+  for (char **from = to; *from; from++)
+    if (strncmp(*from, name, length) != 0 || (*from)[length] != '=')
+      *to++ = *from;
+  *to = NULL;
+  return NULL;
+}
+
+static const char *set_variable(struct options *o, const char *assignment) {
+  const char *equals = strchr(assignment, '=');
+  if (!equals || equals == assignment)
+    return complain("-E wants VAR=VALUE, not '%s'", assignment);
+  char *name = strndup(assignment, (size_t)(equals - assignment));
+  if (!name)
+    return "out of memory";
+  unset_variable(o, name);
+  free(name);
+  size_t count = 0;
+  while (o->environment[count])
+    count++;
+  o->environment[count] = (char *)assignment; /* room for every -E is there */
+  o->environment[count + 1] = NULL;
+  return NULL;
+}
+
+/* Several at once, as one variable holds them: by commas. */
+static const char *each(struct options *o, const char *list, const char *(*set)(struct options *, const char *)) {
+  char *copy = strdup(list); /* kept: the environment points into it */
+  const char *complaint = NULL;
+  for (char *rest = copy, *item; !complaint && (item = strsep(&rest, ","));)
+    if (*item)
+      complaint = set(o, item);
+  return complaint;
+}
+static const char *set_variables(struct options *o, const char *list) { return each(o, list, set_variable); }
+static const char *unset_variables(struct options *o, const char *list) { return each(o, list, unset_variable); }
+
+/* --- The table ----------------------------------------------------------------------------------------- */
+
+struct option_row {
+  const char *name, *long_name, *variable, *argument, *help;
+  const char *(*set)(struct options *, const char *);
+  const char *(*set_from_variable)(struct options *, const char *); /* if another */
+  bool handed_on; /* to programs that execve starts */
+};
+
+static const struct option_row rows[] = {
+    {"-L", "--sysroot", "UEMU_LD_PREFIX", "DIR", "look for absolute paths under DIR first", set_sysroot, NULL, true},
+    {"-E", "--set-env", "UEMU_SET_ENV", "VAR=VALUE", "set a variable of the guest (may be given more than once)", set_variable,
+     set_variables, false},
+    {"-U", "--unset-env", "UEMU_UNSET_ENV", "VAR", "unset a variable of the guest", unset_variable, unset_variables, false},
+    {"-0", "--argv0", "UEMU_ARGV0", "ARGV0", "make the program's argv[0] ARGV0", set_argv0, NULL, false},
+    {"-s", "--stack-size", "UEMU_STACK_SIZE", "SIZE", "limit the guest's stack to SIZE bytes (K, M, G)", set_stack, NULL, true},
+    {"-d", "--log", "UEMU_LOG", "ITEMS", "log ITEMS: unimp,strace,exec,signal,jit,page", set_log_items, NULL, true},
+    {"-D", "--log-file", "UEMU_LOG_FILENAME", "FILE", "append the log to FILE instead of stderr", set_log_file, NULL, true},
+    {"-strace", "--strace", "UEMU_STRACE", NULL, "log system calls", set_strace, NULL, true},
+    {NULL, "--tier", "UEMU_TIER", "TIER", "translate with 'stencil' (default) or 'llvm'", set_tier, NULL, true},
+    {NULL, "--dump-ir", "UEMU_DUMP_IR", NULL, "print the LLVM IR of every block run (implies --tier=llvm)", set_dump_ir, NULL, true},
+    {"-version", "--version", NULL, NULL, "print the version and exit", set_version, NULL, false},
+    {"-h", "--help", NULL, NULL, "print this help and exit", set_help, NULL, false},
+};
+enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
+
+void options_help(void) {
+  printf("usage: uemu-llvm [OPTION...] PROGRAM [ARGUMENT...]\n"
+         "Runs a 32-bit x86 Linux program.\n\n");
+  for (unsigned i = 0; i < ROW_COUNT; i++) {
+    char name[64];
+    snprintf(name, sizeof name, "%s%s%s%s%s", rows[i].name ? rows[i].name : "", rows[i].name ? ", " : "",
+             rows[i].long_name, rows[i].argument ? " " : "", rows[i].argument ? rows[i].argument : "");
+    printf("  %-28s %s", name, rows[i].help);
+    printf(rows[i].variable ? "  [%s]\n" : "\n", rows[i].variable);
+  }
+  printf("\nItems of -d:\n");
+  for (unsigned i = 0; i < ITEM_COUNT; i++)
+    printf("  %-28s %s\n", items[i].name, items[i].what);
+  printf("\nThe exit status and the signal are the program's; 127: not found, 126: cannot be run, 2: usage.\n");
+}
+
+/* The row that `argument` names; *value gets what follows '=' in a long form. */
+static const struct option_row *find_row(const char *argument, const char **value) {
+  *value = NULL;
+  for (unsigned i = 0; i < ROW_COUNT; i++) {
+    size_t length = strlen(rows[i].long_name);
+    if (rows[i].name && strcmp(argument, rows[i].name) == 0)
+      return &rows[i];
+    if (strcmp(argument, rows[i].long_name) == 0)
+      return &rows[i];
+    if (rows[i].argument && strncmp(argument, rows[i].long_name, length) == 0 && argument[length] == '=') {
+      *value = argument + length + 1;
+      return &rows[i];
+    }
+  }
+  return NULL;
+}
+
+static const char *from_variables(struct options *o, char **environment) {
+  for (unsigned i = 0; i < ROW_COUNT; i++) {
+    size_t length = rows[i].variable ? strlen(rows[i].variable) : 0;
+    for (char **e = environment; length && *e; e++)
+      if (strncmp(*e, rows[i].variable, length) == 0 && (*e)[length] == '=' && (*e)[length + 1]) {
+        const char *value = *e + length + 1;
+        const char *complaint = (rows[i].set_from_variable ? rows[i].set_from_variable : rows[i].set)(o, value);
+        if (complaint)
+          return complaint;
+      }
+  }
+  return NULL;
+}
+
+const char *options_parse(struct options *o, int argc, char **argv, char **environment) {
+  memset(o, 0, sizeof *o);
+  size_t variables = 0, extra = 0;
+  while (environment[variables])
+    extra += strlen(environment[variables++]) / 2 + 1; /* more than UEMU_SET_ENV can add */
+  o->environment = calloc(variables + extra + (size_t)argc + 2, sizeof(char *));
+  o->handed_on = calloc(2 * (size_t)argc + 2, sizeof(char *));
+  if (!o->environment || !o->handed_on)
+    return "out of memory";
+  memcpy(o->environment, environment, variables * sizeof(char *));
+  const char *complaint = from_variables(o, environment);
+  size_t handed_on = 0;
+  int i = 1;
+  for (; !complaint && i < argc && argv[i][0] == '-'; i++) {
+    if (strcmp(argv[i], "--") == 0) {
+      i++;
+      break;
+    }
+    const char *value;
+    const struct option_row *row = find_row(argv[i], &value);
+    if (!row)
+      return complain("there is no option '%s' (see -h)", argv[i]);
+    char *word = argv[i];
+    bool separate = row->argument && !value;
+    if (separate && i + 1 == argc)
+      return complain("option '%s' wants an argument (see -h)", argv[i]);
+    if (separate)
+      value = argv[++i];
+    complaint = row->set(o, value);
+    if (row->handed_on) {
+      o->handed_on[handed_on++] = word;
+      if (separate)
+        o->handed_on[handed_on++] = (char *)value;
+    }
+  }
+  o->program = argv + i;
+  if (!complaint && !*o->program && !o->version && !o->help)
+    return "no program given (see -h)";
+  return complaint;
+}

@@ -1,0 +1,30 @@
+/* The command line of uemu-llvm (docs/command-line.md). */
+#ifndef UEMU_TOOL_OPTIONS_H
+#define UEMU_TOOL_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct options {
+  const char *sysroot;     /* -L; NULL */
+  const char *argv0;       /* -0; NULL */
+  uint64_t stack_size;     /* -s, bytes; 0: RLIMIT_STACK's */
+  uint32_t log_items;      /* -d, enum log_item */
+  const char *log_file;    /* -D; NULL: stderr */
+  bool strace;             /* -strace */
+  bool tier_llvm;          /* --tier=llvm */
+  bool dump_ir;            /* --dump-ir */
+  bool version, help;
+  char **environment;      /* the guest's, -E and -U applied; NULL-terminated; from malloc */
+  char **handed_on;        /* what an emulator that execve starts gets; NULL-terminated; from malloc */
+  char **program;          /* PROGRAM ARGS…, in argv */
+};
+
+/* Reads UEMU_ variables, then argv, which wins. NULL, or one line that says what is wrong. The
+ * strings point into argv and environ. */
+const char *options_parse(struct options *options, int argc, char **argv, char **environment);
+
+void options_help(void);
+
+#endif

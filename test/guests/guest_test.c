@@ -10,19 +10,23 @@
  *
  * Under the emulator, the reference is a native run where the kernel runs i386 code, and the recorded
  * result elsewhere. Natively, the recorded result is the reference: so it never goes stale. Compared are
- * standard output, standard error, and how the program ended. Each run gets an empty folder to work in
- * and the same small environment.
+ * standard output, standard error, and how the program ended. Each run gets a fresh folder with a copy of
+ * the program, named after its source, and an empty one to work in; the folder's path, which is new each
+ * time, reads FOLDER in the results. The environment is small and always the same.
  *
  * Exit status: 0 all agree; 1 some do not; 77 (skipped) where there is nothing to compare with. */
 #include "child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,9 +58,21 @@ static const char *build_of(const char *program) {
   return slash ? slash + 1 : program;
 }
 
+/* Writes `bytes` with every `path` in them replaced by FOLDER. */
+static void write_without_path(FILE *stream, const char *bytes, size_t length, const char *path) {
+  size_t path_length = strlen(path);
+  const char *end = bytes + length, *found;
+  while ((found = memmem(bytes, (size_t)(end - bytes), path, path_length))) {
+    fwrite(bytes, 1, (size_t)(found - bytes), stream);
+    fputs("FOLDER", stream);
+    bytes = found + path_length;
+  }
+  fwrite(bytes, 1, (size_t)(end - bytes), stream);
+}
+
 /* "exit status 0", then both outputs, each under its own line and with a mark where the last line has no
  * end. */
-static char *describe(const struct child_result *result) {
+static char *describe(const struct child_result *result, const char *folder) {
   char how[64];
   child_describe(result, how, sizeof how);
   char *text = NULL;
@@ -67,7 +83,7 @@ static char *describe(const struct child_result *result) {
   static const char *const names[] = {"standard output", "standard error"};
   for (int i = 0; i < 2; i++) {
     fprintf(stream, "--- %s\n", names[i]);
-    fwrite(outputs[i]->bytes, 1, outputs[i]->length, stream);
+    write_without_path(stream, outputs[i]->bytes, outputs[i]->length, folder);
     if (outputs[i]->length && outputs[i]->bytes[outputs[i]->length - 1] != '\n')
       fputs("\n--- (no newline)\n", stream);
     if (outputs[i]->cut)
@@ -77,34 +93,68 @@ static char *describe(const struct child_result *result) {
   return text;
 }
 
+static _Noreturn void die(const char *what, const char *name) {
+  fprintf(stderr, "guest_test: %s %s: %s\n", what, name, strerror(errno));
+  exit(2);
+}
+
+static void copy_program(const char *from, const char *to) {
+  struct stat status;
+  int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+  if (in < 0 || out < 0 || fstat(in, &status) < 0)
+    die("cannot copy", from);
+  for (off_t left = status.st_size; left > 0;) {
+    ssize_t copied = sendfile(out, in, NULL, (size_t)left);
+    if (copied <= 0)
+      die("cannot copy", from);
+    left -= copied;
+  }
+  close(in);
+  close(out);
+}
+
+/* The program's name: its builds lie in a folder of that name. */
+static void name_of(const char *program, char name[NAME_MAX + 1]) {
+  const char *end = build_of(program) - 1, *start = end;
+  while (start > program && start[-1] != '/')
+    start--;
+  snprintf(name, NAME_MAX + 1, "%.*s", (int)(end - start), start);
+}
+
 /* Runs the program with the arguments (blanks between them) of one --runs entry. */
-static struct outcome run(char *program, const char *arguments, bool emulated) {
-  char *command[OPTION_LIMIT + ARGUMENT_LIMIT + 3], copy[1024], folder[] = "/tmp/guest_test.XXXXXX";
+static struct outcome run(const char *program, const char *arguments, bool emulated) {
+  char *command[OPTION_LIMIT + ARGUMENT_LIMIT + 3], words[1024], folder[] = "/tmp/guest_test.XXXXXX";
+  char name[NAME_MAX + 1], copy[PATH_LENGTH], work[PATH_LENGTH];
+  if (!mkdtemp(folder))
+    die("cannot make", folder);
+  name_of(program, name);
+  snprintf(copy, sizeof copy, "%s/%s", folder, name);
+  snprintf(work, sizeof work, "%s/work.folder", folder);
+  copy_program(program, copy);
+  if (mkdir(work, 0755) < 0)
+    die("cannot make", work);
+
   int count = 0;
   if (emulated) {
     command[count++] = settings.emulator;
     for (int i = 0; i < settings.option_count; i++)
       command[count++] = settings.option[i];
   }
-  command[count++] = program;
-  snprintf(copy, sizeof copy, "%s", arguments);
-  for (char *word = strtok(copy, " "); word && count < OPTION_LIMIT + ARGUMENT_LIMIT;
+  command[count++] = copy;
+  snprintf(words, sizeof words, "%s", arguments);
+  for (char *word = strtok(words, " "); word && count < OPTION_LIMIT + ARGUMENT_LIMIT;
        word = strtok(NULL, " "))
     command[count++] = word;
   command[count] = NULL;
 
-  if (!mkdtemp(folder)) {
-    perror("guest_test: mkdtemp");
-    exit(2);
-  }
   char *environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", "HOME=/", "TZ=UTC0", NULL};
   struct child_result result;
-  int error = child_run(command, folder, environment, settings.seconds, &result);
+  int error = child_run(command, work, environment, settings.seconds, &result);
   if (error) {
-    fprintf(stderr, "guest_test: cannot run %s: %s\n", command[0], strerror(-error));
-    exit(2);
+    errno = -error;
+    die("cannot run", command[0]);
   }
-  struct outcome outcome = {.text = describe(&result), .exists = true, .seconds = result.seconds};
+  struct outcome outcome = {.text = describe(&result, folder), .exists = true, .seconds = result.seconds};
   child_result_free(&result);
   nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
   return outcome;
@@ -209,10 +259,8 @@ static void write_expected(const char *build, const char *text) {
   char path[PATH_LENGTH];
   expected_path(path, build);
   FILE *file = fopen(path, "w");
-  if (!file || fputs(text, file) < 0 || fclose(file) != 0) {
-    fprintf(stderr, "guest_test: %s: %s\n", path, strerror(errno));
-    exit(2);
-  }
+  if (!file || fputs(text, file) < 0 || fclose(file) != 0)
+    die("cannot write", path);
 }
 
 /* One file if all builds agree, one a build otherwise. */

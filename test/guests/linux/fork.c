@@ -110,13 +110,13 @@ static void test_clone(void) {
   static int tids[2];
   shared[1] = shared[2] = 0;
   int status;
+  signal(SIGUSR1, SIG_IGN);
   int pid = syscall(SYS_clone, CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGUSR1, 0, &tids[0], 0, &tids[1]);
   if (pid == 0) {
     shared[1] = tids[1] == getpid();
     shared[2] = tids[0];
     _exit(5);
   }
-  signal(SIGUSR1, SIG_IGN);
   RESULT("plain wait %ld errno %d\n", waitpid(pid, &status, 0), errno);
   RESULT("__WCLONE %ld status %#x, tids: parent's %d, child's %d\n", waitpid(pid, &status, __WCLONE) == pid,
          status, tids[0] == pid && tids[1] == 0, shared[1]);

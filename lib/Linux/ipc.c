@@ -132,9 +132,28 @@ int32_t sys_semget(struct thread *thread, const uint32_t arg[6]) {
   return (int32_t)HOST_CALL(SYS_semget, (int)arg[0], (int)arg[1], (int)arg[2]);
 }
 
+/* The kernel's semctl(2) and msgctl(2) ignore IPC_64 when they choose what to do, and trip over it when they do
+ * it: the status calls always take an id and answer with it. */
 int32_t sys_semctl(struct thread *thread, const uint32_t arg[6]) {
   (void)thread;
-  return semaphore_control((int)arg[0], (int)arg[1], (int)arg[2], arg[3], true);
+  const int id = (int)arg[0], number = (int)arg[1], command = (int)arg[2];
+  if (!(command & IPC_64_FLAG))
+    return semaphore_control(id, number, command, arg[3], true);
+  switch (command & ~IPC_64_FLAG) {
+  case IPC_STAT:
+  case SEM_STAT:
+  case SEM_STAT_ANY: {
+    const int32_t error = semaphore_control(id, number, IPC_STAT, arg[3], true);
+    return error < 0 ? error : id;
+  }
+  case IPC_INFO:
+  case SEM_INFO:
+    return semaphore_control(id, number, IPC_INFO, arg[3], true);
+  case SETVAL:
+    return semaphore_control(id, number, SETVAL, arg[3], true);
+  default:
+    return -EINVAL;
+  }
 }
 
 static int32_t semaphore_operate(struct thread *thread, uint32_t id, guest_addr operations, uint32_t count,
@@ -225,7 +244,22 @@ int32_t sys_msgget(struct thread *thread, const uint32_t arg[6]) {
 
 int32_t sys_msgctl(struct thread *thread, const uint32_t arg[6]) {
   (void)thread;
-  return queue_control((int)arg[0], (int)arg[1], arg[2], true);
+  const int id = (int)arg[0], command = (int)arg[1];
+  if (!(command & IPC_64_FLAG))
+    return queue_control(id, command, arg[2], true);
+  switch (command & ~IPC_64_FLAG) { /* as semctl */
+  case IPC_STAT:
+  case MSG_STAT:
+  case MSG_STAT_ANY: {
+    const int32_t error = queue_control(id, IPC_STAT, arg[2], true);
+    return error < 0 ? error : id;
+  }
+  case IPC_INFO:
+  case MSG_INFO:
+    return queue_control(id, IPC_INFO, arg[2], true);
+  default:
+    return -EINVAL;
+  }
 }
 
 /* The text follows the type, which is a long: so both are copied. */

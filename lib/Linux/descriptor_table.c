@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 enum { FLAGS_LIMIT = 1 << 16 /* descriptors above have no records */ };
 #define COOKIE_BASE 0x40000000u
@@ -141,6 +142,17 @@ void descriptor_duplicated(const struct process *process, int from, int to) {
   set_flags(to, value);
 }
 
+int descriptor_move_high(int fd) {
+  enum { USUAL_LIMIT = 1024, ROOM = 8 };
+  struct rlimit limit = {.rlim_cur = USUAL_LIMIT};
+  HOST_CALL(SYS_getrlimit, RLIMIT_NOFILE, &limit);
+  const int top = limit.rlim_cur < USUAL_LIMIT ? (int)limit.rlim_cur : USUAL_LIMIT;
+  const int moved = (int)HOST_CALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top > 2 * ROOM ? top - ROOM : 0);
+  if (moved >= 0)
+    HOST_CALL(SYS_close, fd);
+  return moved;
+}
+
 bool descriptor_is_reserved(const struct process *process, int fd) {
   return fd >= 0 && (fd == process->self_fd || fd == log_descriptor());
 }
@@ -148,13 +160,12 @@ bool descriptor_is_reserved(const struct process *process, int fd) {
 int descriptor_vacate(struct process *process, int fd) {
   if (fd >= 0 && fd == log_descriptor())
     return log_move();
-  if (fd >= 0 && fd == process->self_fd) {
-    int moved = (int)HOST_CALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 64);
-    if (moved < 0)
-      return moved;
-    process->self_fd = moved;
-    HOST_CALL(SYS_close, fd);
-  }
+  if (fd < 0 || fd != process->self_fd)
+    return 0;
+  const int moved = descriptor_move_high(fd);
+  if (moved < 0)
+    return moved;
+  process->self_fd = moved;
   return 0;
 }
 

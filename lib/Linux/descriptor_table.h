@@ -33,6 +33,10 @@ void descriptor_closing(const struct process *process, int fd);
 void descriptor_closing_range(const struct process *process, uint32_t first, uint32_t last);
 void descriptor_duplicated(const struct process *process, int from, int to);
 
+/* Moves a descriptor of the emulator's own up, as guests count on getting the lowest ones: closes `fd`,
+ * returns the new one (close-on-exec) or a negative errno, then with `fd` still open. */
+int descriptor_move_high(int fd);
+
 /* Is it one of the emulator's own? */
 bool descriptor_is_reserved(const struct process *process, int fd);
 /* The guest wants this very number: moves our own away if it is one. 0 or a negative errno. */

@@ -258,6 +258,7 @@ static int32_t read_proc_link(struct thread *thread, const char *path, guest_add
     return -ENOENT;
   if (strcmp(name, "exe") == 0 && thread->process->exe_path[0]) {
     strcpy(text, thread->process->exe_path);
+    path_strip_sysroot(thread->process, text);
   } else if (thread->process->sysroot && (strncmp(name, "fd/", 3) == 0 || strcmp(name, "cwd") == 0)) {
     const long length = HOST_CALL(SYS_readlink, path, text, sizeof text - 1);
     if (length < 0)

@@ -342,6 +342,9 @@ void scenario(void) {
 
 #ifndef SCENARIO_IN_PROCESS
 static void with_libc(void) {
+  int lowest = open("/dev/null", O_RDONLY);
+  say("the lowest descriptor: %d", lowest);
+  close(lowest);
   FILE *file = fopen("stream", "w+");
   for (int i = 0; i < 1000; i++)
     fprintf(file, "line %d\n", i);

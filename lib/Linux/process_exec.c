@@ -7,7 +7,11 @@
  * close-on-exec descriptors close, ids, limits, umask, the pending signals, timers and so on stay. A program
  * of the host's own kind is simply executed by the host.
  *
+ * The descriptor stays open across that execve: where /proc is not mounted the new emulator has no other way
+ * to itself, and the kernel tells it the number (process_open_self()).
+ *
  * The strings are not copied: guest memory is host memory, so the host's kernel takes them from there. */
+#include "Linux/process_exec.h"
 #include "Linux/host_syscall.h"
 #include "Linux/path.h"
 #include "Linux/signal.h"
@@ -22,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -117,6 +122,21 @@ static void take_back_limits(const struct rlimit saved[2]) {
   setrlimit(RLIMIT_DATA, &saved[1]);
 }
 
+int process_open_self(void) {
+  static const char by_descriptor[] = "/dev/fd/"; /* what the kernel calls a file executed by descriptor */
+  const char *name = (const char *)getauxval(AT_EXECFN);
+  if (name && strncmp(name, by_descriptor, sizeof by_descriptor - 1) == 0) {
+    char *end;
+    const long fd = strtol(name + sizeof by_descriptor - 1, &end, 10);
+    if (*end == 0 && fd >= 0 && fcntl((int)fd, F_SETFD, FD_CLOEXEC) == 0)
+      return (int)fd;
+  }
+  int fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+  if (fd < 0 && name)
+    fd = open(name, O_PATH | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
 /* Never returns on success. */
 static int32_t execute(struct thread *thread, const struct loader_program *program, const char *path,
                        char *const *argv, char *const *envp) {
@@ -132,11 +152,14 @@ static int32_t execute(struct thread *thread, const struct loader_program *progr
   struct signal_exec_saved saved;
   struct rlimit limits[2];
   hand_on_limits(!native, limits);
+  if (!native)
+    fcntl(process->self_fd, F_SETFD, 0); /* for process_open_self() over there */
   signal_exec_prepare(thread, &saved);
   const long error = native ? HOST_CALL(SYS_execve, loader_path(program), loader_argv(program), envp)
                             : HOST_CALL(SYS_execveat, process->self_fd, "", emulator, envp, AT_EMPTY_PATH);
   signal_exec_restore(thread, &saved);
   take_back_limits(limits);
+  fcntl(process->self_fd, F_SETFD, FD_CLOEXEC);
   free(emulator);
   return (int32_t)error;
 }

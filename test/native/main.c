@@ -1,8 +1,8 @@
 /* uemu-native [-L SYSROOT] [-strace] [-0 ARGV0] PROGRAM [ARGUMENTS…]: runs an i386 program through lib/Loader
  * and lib/Linux on the CPU's own 32-bit mode (native_runtime.c). */
-#include "Linux/descriptor_table.h"
 #include "Linux/log.h"
 #include "Linux/process.h"
+#include "Linux/process_exec.h"
 #include "Linux/segment.h"
 #include "Linux/signal.h"
 #include "Linux/syscall.h"
@@ -11,7 +11,6 @@
 #include "Runtime/runtime.h"
 #include "native_runtime.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +71,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: uemu-native [-L SYSROOT] [-strace] [-0 ARGV0] PROGRAM [ARGUMENTS]\n");
     return 2;
   }
-  process.self_fd = descriptor_move_high(open("/proc/self/exe", O_PATH | O_CLOEXEC));
+  process.self_fd = process_open_self();
   process.self_options = options;
   struct rlimit stack;
   if (getrlimit(RLIMIT_STACK, &stack) == 0)

@@ -4,6 +4,7 @@
 
 #include "Linux/log.h"
 #include "Linux/process.h"
+#include "Linux/process_exec.h"
 #include "Linux/segment.h"
 #include "Linux/signal.h"
 #include "Linux/syscall.h"
@@ -13,7 +14,6 @@
 #include "Runtime/runtime.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,7 +124,7 @@ int main(int argc, char **argv) {
     printf("uemu-llvm %s\n", UEMU_VERSION);
     return 0;
   }
-  process.self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+  process.self_fd = process_open_self();
   log_items = options.log_items;
   if (log_items || options.log_file) {
     int status = log_open(options.log_file);
@@ -147,6 +147,7 @@ int main(int argc, char **argv) {
                                           .dump_ir = options.dump_ir,
                                           .cache_dir = cache_dir(),
                                           .log = log_jit};
+  signal_inherit(&process);
   status = runtime_init(&runtime, &hooks);
   if (status < 0)
     fail(EXIT_CANNOT_RUN, "the runtime cannot start: %s", strerror(-status));

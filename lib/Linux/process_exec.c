@@ -12,6 +12,7 @@
  *
  * The strings are not copied: guest memory is host memory, so the host's kernel takes them from there. */
 #include "Linux/process_exec.h"
+#include "Linux/descriptor_table.h"
 #include "Linux/host_syscall.h"
 #include "Linux/path.h"
 #include "Linux/signal.h"
@@ -122,19 +123,6 @@ static void take_back_limits(const struct rlimit saved[2]) {
   setrlimit(RLIMIT_DATA, &saved[1]);
 }
 
-/* Guests take the lowest descriptors and count on their numbers. */
-static int move_high(int fd) {
-  enum { HIGHEST = 1024, ROOM = 16 };
-  struct rlimit limit;
-  const long top =
-      getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < HIGHEST ? (long)limit.rlim_cur : HIGHEST;
-  const int high = fcntl(fd, F_DUPFD_CLOEXEC, top > 2 * ROOM ? top - ROOM : 0);
-  if (high < 0)
-    return fd;
-  close(fd);
-  return high;
-}
-
 int process_open_self(void) {
   static const char by_descriptor[] = "/dev/fd/"; /* what the kernel calls a file executed by descriptor */
   const char *name = (const char *)getauxval(AT_EXECFN);
@@ -147,7 +135,7 @@ int process_open_self(void) {
   int fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
   if (fd < 0 && name)
     fd = open(name, O_PATH | O_CLOEXEC);
-  return fd < 0 ? -errno : move_high(fd);
+  return fd < 0 ? -errno : descriptor_move_high(fd);
 }
 
 /* Never returns on success. */

@@ -1,12 +1,12 @@
 /* Key management: keyrings(7). Two of keyctl's operations have pointers inside structs. */
 #include "Linux/abi_misc.h"
+#include "Linux/abi_time.h"
 #include "Linux/host_syscall.h"
 #include "Linux/iovec.h"
 #include "Linux/syscall_functions.h"
 
 #include "Runtime/guest_memory.h"
 
-#include <errno.h>
 #include <linux/keyctl.h>
 
 int32_t sys_add_key(struct thread *thread, const uint32_t arg[6]) {
@@ -32,9 +32,9 @@ static int32_t key_instantiate(const uint32_t arg[6]) {
 static int32_t key_agree(const uint32_t arg[6]) {
   struct guest_keyctl_kdf_params narrow;
   struct keyctl_kdf_params wide = {0};
-  if (arg[4] != 0) {
-    if (guest_copy_in(&narrow, arg[4], sizeof narrow) != 0)
-      return -EFAULT;
+  const void *host = arg[4] ? HOST_UNREADABLE : NULL;
+  if (arg[4] != 0 && guest_copy_in(&narrow, arg[4], sizeof narrow) == 0) {
+    host = &wide;
     wide.hashname = guest_to_host(narrow.hashname);
     wide.otherinfo = guest_to_host(narrow.otherinfo);
     wide.otherinfolen = narrow.otherinfolen;
@@ -42,7 +42,7 @@ static int32_t key_agree(const uint32_t arg[6]) {
       wide.__spare[i] = narrow.reserved[i];
   }
   return (int32_t)HOST_CALL(SYS_keyctl, KEYCTL_DH_COMPUTE, guest_to_host(arg[1]), guest_to_host(arg[2]),
-                            arg[3], arg[4] ? &wide : NULL);
+                            arg[3], host);
 }
 
 static void release(guest_addr address, uint32_t length) {

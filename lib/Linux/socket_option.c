@@ -100,12 +100,14 @@ static int32_t set_filter(struct option option, guest_addr value, int32_t length
 /* After the leading int the host has four bytes of padding more. */
 enum { STORAGE_HEAD = 4, STORAGE_PADDING = 4, STORAGE_LENGTH_MAX = 1 << 20 };
 
-/* The guest's `length` bytes with the padding put in, in a new buffer; NULL with *error set. */
-static char *storage_in(guest_addr value, int32_t length, int32_t *error) {
+/* The guest's `length` bytes with the padding put in, in a new buffer of at least `room` bytes; NULL with
+ * *error set. */
+static char *storage_in(guest_addr value, int32_t length, size_t room, int32_t *error) {
   *error = -ENOBUFS;
   if (length > STORAGE_LENGTH_MAX)
     return NULL;
-  char *wide = calloc(1, (size_t)length + STORAGE_PADDING);
+  const size_t needed = (size_t)length + STORAGE_PADDING;
+  char *wide = calloc(1, needed > room ? needed : room);
   if (!wide)
     return NULL;
   const int32_t head = length < STORAGE_HEAD ? length : STORAGE_HEAD;
@@ -123,7 +125,7 @@ static int32_t set_storage(struct option option, guest_addr value, int32_t lengt
   if (length < 0)
     return host_set(option, guest_to_host(value), length);
   int32_t error;
-  char *wide = storage_in(value, length, &error);
+  char *wide = storage_in(value, length, 0, &error);
   if (!wide)
     return error == -EFAULT ? host_set(option, HOST_UNREADABLE, length + STORAGE_PADDING) : error;
   const int32_t result = host_set(option, wide, length + STORAGE_PADDING);
@@ -167,21 +169,35 @@ static int32_t get_timeval(struct option option, guest_addr value, guest_addr le
   return result;
 }
 
+/* struct group_filter, the only one of these that can be read: it says itself how many addresses fit behind
+ * it, and the kernel writes as many as it has up to that number, whatever the length. */
+enum {
+  FILTER_COUNT_AT = offsetof(struct group_filter, gf_numsrc),
+  FILTER_ADDRESSES_AT = offsetof(struct group_filter, gf_slist),
+  FILTER_COUNT_MAX = 4096, /* more than net.ipv4.igmp_max_msf is ever set to */
+};
+
 static int32_t get_storage(struct option option, guest_addr value, guest_addr length_at, int32_t length) {
   if (length < 0)
     return host_get(option, guest_to_host(value), &length);
   int32_t error;
-  char *wide = storage_in(value, length, &error);
+  char *wide = storage_in(value, length,
+                          FILTER_ADDRESSES_AT + FILTER_COUNT_MAX * sizeof(struct sockaddr_storage), &error);
   if (!wide)
     return error;
+  uint32_t count;
+  memcpy(&count, wide + FILTER_COUNT_AT, sizeof count);
+  if (count > FILTER_COUNT_MAX) {
+    count = FILTER_COUNT_MAX;
+    memcpy(wide + FILTER_COUNT_AT, &count, sizeof count);
+  }
   int32_t wide_length = length + STORAGE_PADDING;
   int32_t result = host_get(option, wide, &wide_length);
   if (result >= 0) {
     const int32_t got = wide_length - STORAGE_PADDING;
-    const int32_t copied = got < length ? got : length;
     if (guest_copy_out(value, wide, STORAGE_HEAD) != 0 ||
         guest_copy_out(value + STORAGE_HEAD, wide + STORAGE_HEAD + STORAGE_PADDING,
-                       (size_t)(copied - STORAGE_HEAD)) != 0 ||
+                       (size_t)(got - STORAGE_HEAD)) != 0 ||
         guest_copy_out(length_at, &got, sizeof got) != 0)
       result = -EFAULT;
   }

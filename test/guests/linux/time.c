@@ -54,6 +54,8 @@ static void clocks(void) {
   show("gettimeofday nothing", syscall(SYS_gettimeofday, 0, 0));
   show("gettimeofday unwritable", syscall(SYS_gettimeofday, 4, 0));
   for (int clock = -8; clock < 14; clock++) {
+    if (clock == CLOCK_REALTIME_ALARM || clock == CLOCK_BOOTTIME_ALARM)
+      continue; /* not every machine has the device */
     printf("clock %d:", clock);
     long result = syscall(SYS_clock_gettime, clock, &t);
     printf(" %s", result ? strerrorname_np(errno) : "ok");

@@ -37,7 +37,7 @@
 #include <unistd.h>
 
 enum { PAGE = 4096, SCRATCH = 0x20000000, CODE = 0x10000000, GS_BASE = 0x800, STACK_TOP = 0xc00 };
-enum { SLOT_ALIGNMENT = 16, JUMP_LENGTH = 5, LINE_LIMIT = 4096 };
+enum { SLOT_ALIGNMENT = 16, SLOT_LIMIT = 256, JUMP_LENGTH = 5, LINE_LIMIT = 4096 };
 
 /* As fxsave writes it (SDM vol. 1, 10.5.1). */
 struct fpu_image {
@@ -142,10 +142,11 @@ static _Noreturn void die(const char *format, ...) {
 
 /* --- Faults ------------------------------------------------------------------------------- */
 
-/* The kernel leaves GS as the case had it, and libc's thread data hang on it: restore it first. */
+/* The kernel leaves GS as the case had it, and libc's thread data hang on it: restore it first. It also
+ * leaves AC, under which ordinary code faults. */
 __attribute__((optimize("no-stack-protector"))) static void on_fault(int number, siginfo_t *info,
                                                                      void *context) {
-  __asm__ volatile("mov %0, %%gs" ::"r"(case_host_gs) : "memory");
+  __asm__ volatile("mov %0, %%gs\n\tpushl $0x202\n\tpopf" ::"r"(case_host_gs) : "memory", "cc");
   const ucontext_t *frame = context;
   static const uint8_t register_index[8] = {REG_EAX, REG_ECX, REG_EDX, REG_EBX,
                                             REG_ESP, REG_EBP, REG_ESI, REG_EDI};
@@ -366,7 +367,9 @@ static void put_signal(struct text *text, const struct machine *out, uint32_t en
       {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"}, {SIGFPE, "SIGFPE"}, {SIGILL, "SIGILL"}, {SIGTRAP, "SIGTRAP"}};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
     if (names[i].number == out->signal)
-      put(text, " %s code=%d eip=+%x", names[i].name, out->signal_code, out->signal_eip - entry);
+      put(text, " %s code=%d", names[i].name, out->signal_code);
+  uint32_t offset = out->signal_eip - entry;
+  put(text, offset < SLOT_LIMIT ? " eip=+%x" : " eip=%08x", offset < SLOT_LIMIT ? offset : out->signal_eip);
   /* SEGV_MAPERR, SEGV_ACCERR: a page fault, which has an address. */
   if (out->signal == SIGSEGV && (out->signal_code == 1 || out->signal_code == 2))
     put(text, " address=%08x", out->signal_address);

@@ -15,10 +15,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/memfd.h>
+#include <linux/prctl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A growing text; `failed` once there was no memory for it. */
 struct text {
@@ -293,4 +295,42 @@ int32_t proc_open(struct thread *thread, const char *path, uint32_t flags) {
     return fd;
   }
   return -ENOENT;
+}
+
+/* --- For others ------------------------------------------------------------------------------ */
+
+/* Where the host's own heap starts; 0 if it cannot be found out. */
+static uint64_t host_start_brk(void) {
+  enum { STATE_FIELD = 3, START_BRK_FIELD = 47 };
+  struct text text = {0};
+  add_host_file(&text, "/proc/self/stat");
+  const char *at = text.failed ? NULL : strrchr(text.bytes, ')');
+  for (int field = STATE_FIELD; at && field <= START_BRK_FIELD; field++)
+    at = strchr(at + 1, ' ');
+  const uint64_t start = at ? strtoull(at, NULL, 10) : 0;
+  free(text.bytes);
+  return start;
+}
+
+void proc_publish(const struct process *process) {
+  if (process->comm[0])
+    HOST_CALL(SYS_prctl, PR_SET_NAME, process->comm);
+  const struct prctl_mm_map map = {
+      .start_code = process->start_code,
+      .end_code = process->end_code,
+      .start_data = process->start_data,
+      .end_data = process->end_data,
+      .start_brk = host_start_brk(), /* the heap stays the C library's */
+      .brk = (uint64_t)HOST_CALL(SYS_brk, 0),
+      .start_stack = process->start_stack,
+      .arg_start = process->arg_start,
+      .arg_end = process->arg_end,
+      .env_start = process->env_start,
+      .env_end = process->env_end,
+      .exe_fd = UINT32_MAX, /* as it is */
+  };
+  const long error =
+      map.start_brk ? HOST_CALL(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map) : -ENOENT;
+  if (error)
+    log_line(LOG_EXEC, "/proc/%d shows the emulator to other processes: %s", getpid(), strerror((int)-error));
 }

@@ -1,6 +1,7 @@
 /* uemu-native [-L SYSROOT] [-strace] [-0 ARGV0] PROGRAM [ARGUMENTS…]: runs an i386 program through lib/Loader
  * and lib/Linux on the CPU's own 32-bit mode (native_runtime.c). */
 #include "Linux/log.h"
+#include "Linux/proc.h"
 #include "Linux/process.h"
 #include "Linux/process_exec.h"
 #include "Linux/segment.h"
@@ -15,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -36,6 +36,7 @@ static void take_image(const struct loader_image *image) {
   process.env_end = image->env_end;
   process.auxv_start = image->auxv_start;
   process.auxv_length = image->auxv_length;
+  process.vdso = image->vdso;
   process.sigreturn_trampoline = image->sigreturn_trampoline;
   process.rt_sigreturn_trampoline = image->rt_sigreturn_trampoline;
   process.personality = image->personality;
@@ -92,7 +93,7 @@ int main(int argc, char **argv) {
   take_image(&image);
   const char *slash = strrchr(loader_filename(program), '/');
   snprintf(process.comm, sizeof process.comm, "%s", slash ? slash + 1 : loader_filename(program));
-  prctl(PR_SET_NAME, process.comm);
+  proc_publish(&process);
   loader_close(program);
 
   static const struct runtime_hooks hooks = {

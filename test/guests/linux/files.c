@@ -367,6 +367,10 @@ static void with_libc(void) {
   say("own program: %s, %s, class %d, machine %d", length > 0 ? "a link" : "no link",
       name && strlen(name) > 1 ? "named" : "?", magic[4], magic[18]);
   close(self);
+  self = open("/proc/self/cmdline", O_RDONLY);
+  length = read(self, own, sizeof own - 1);
+  close(self);
+  say("own command line: %d", length > 0 && strcmp(own, program_invocation_name) == 0);
   int fds[2];
   if (pipe(fds) == 0) {
     write(fds[1], "through a pipe", 14);

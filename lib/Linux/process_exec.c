@@ -135,7 +135,10 @@ int process_open_self(void) {
   int fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
   if (fd < 0 && name)
     fd = open(name, O_PATH | O_CLOEXEC);
-  return fd < 0 ? -errno : descriptor_move_high(fd);
+  if (fd < 0)
+    return -errno;
+  const int high = descriptor_move_high(fd);
+  return high < 0 ? fd : high;
 }
 
 /* Never returns on success. */

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -93,6 +94,7 @@ static void describe_process(const struct loader_program *program, const struct 
   const char *name = loader_filename(program);
   const char *slash = strrchr(name, '/');
   snprintf(process.comm, sizeof process.comm, "%s", slash ? slash + 1 : name);
+  prctl(PR_SET_NAME, process.comm);
 }
 
 static struct cpu_state *first_cpu(const struct loader_image *image) {

@@ -3,9 +3,7 @@
 #include "Runtime/guest_memory_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
@@ -39,21 +37,17 @@ void guest_memory_fork_done(void) { memory_unlock(); }
 
 /* --- Start ---------------------------------------------------------------------------------- */
 
-/* vm.mmap_min_addr in pages, but never page 0: the kernel's search does not give that out either. */
+/* The kernel's mmap_min_addr in pages. /proc/sys/vm shows only one of the two settings that it is made of,
+ * but a hint below it is moved up to it; a hint above is taken. Never page 0: the search does not give
+ * that out. */
 static uint32_t lowest_page(void) {
-  unsigned long bytes = 65536; /* where /proc is missing: the usual setting */
-  char text[24];
-  const int fd = open("/proc/sys/vm/mmap_min_addr", O_RDONLY | O_CLOEXEC);
-  if (fd >= 0) {
-    const ssize_t got = read(fd, text, sizeof text - 1);
-    if (got > 0) {
-      text[got] = 0;
-      bytes = strtoul(text, NULL, 10);
-    }
-    close(fd);
-  }
-  const uint32_t page = bytes < GUEST_TASK_SIZE ? pages_of(bytes) : TASK_PAGES;
-  return page > 0 ? page : 1;
+  void *const hint = (void *)(uintptr_t)GUEST_PAGE_SIZE;
+  void *const got =
+      mmap(hint, GUEST_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (got == MAP_FAILED)
+    return 16;
+  munmap(got, GUEST_PAGE_SIZE);
+  return (uintptr_t)got < 1u << 24 ? pages_of((uintptr_t)got) : 16;
 }
 
 static int reserve(uint32_t first, uint32_t end, int replace) {
@@ -177,13 +171,17 @@ int memory_release(uint32_t first, uint32_t end) {
     if (first == end)
       return 0;
   }
-  /* Below a mapping that grows down, or its room, the host must have nothing. */
-  const bool room = end < TASK_PAGES && page_bits(end) & GUEST_PAGE_GROWS;
+  /* Below a mapping that grows down the host must have nothing. */
+  const uint32_t limit = end <= guest_memory.base ? guest_memory.base + 1 : TASK_PAGES; /* of its reach */
+  const uint32_t above = pages_scan_up(end, limit, PAGE_GROWTH_ROOM, 0xFF);
+  const bool room = page_grows_down(above) && end > memory_growth_floor(above);
   if (room && munmap(page_host(first), page_bytes(first, end)) != 0)
     return -errno;
   const int result = room ? 0 : reserve(first, end, MAP_FIXED);
   if (result == 0)
     pages_fill(first, end, room ? PAGE_GROWTH_ROOM : 0);
+  if (result == 0 && room)
+    memory_open_growth_room(above); /* what lies further down may be within its reach again */
   return result;
 }
 
@@ -219,7 +217,7 @@ static uint8_t growth_room_bits(uint32_t page) {
     return 0;
   const uint32_t above = pages_scan_up(page, TASK_PAGES, PAGE_GROWTH_ROOM, 0xFF);
   const uint8_t bits = page_bits(above);
-  return bits & GUEST_PAGE_MAPPED && bits & GUEST_PAGE_GROWS ? bits & ~GUEST_PAGE_CODE : 0;
+  return page_grows_down(above) ? bits & ~GUEST_PAGE_CODE : 0;
 }
 
 uint8_t guest_memory_page(guest_addr address) {
@@ -248,8 +246,9 @@ bool guest_memory_next_run(guest_addr *start, uint32_t *length, uint8_t *bits) {
     return false;
   memory_lock();
   const uint32_t from = (uint32_t)pages_of(*start);
-  memory_settle(from, TASK_PAGES);
-  const uint32_t first = next_mapped(from, TASK_PAGES);
+  uint32_t first = next_mapped(from, TASK_PAGES);
+  if (memory_settle(from, first))
+    first = next_mapped(from, TASK_PAGES);
   if (first < TASK_PAGES) {
     *bits = page_bits(first) & without_code;
     *start = page_address(first);

@@ -22,10 +22,10 @@ enum { PAGE_GROWTH_ROOM = GUEST_PAGE_GROWS };
 struct guest_memory {
   uint8_t page[GUEST_PAGES] __attribute__((aligned(64))); /* enum guest_page; readable without the lock */
   uint32_t lock;                                          /* futex: 0 free, 1 held, 2 held and waited for */
-  uint32_t low;           /* first page the host's vm.mmap_min_addr allows; the reservation's start */
+  uint32_t low;           /* the kernel's mmap_min_addr; the reservation's start */
   uint32_t base;          /* the top-down search starts below this page */
   uint32_t full_above;    /* every page of [full_above, base) is mapped */
-  uint32_t growth_pages;  /* how much room a MAP_GROWSDOWN mapping above `base` gets */
+  uint32_t growth_pages;  /* the most room that a MAP_GROWSDOWN mapping gets */
   bool bottom_up;         /* ADDR_COMPAT_LAYOUT: search upward from a third of the space */
   bool read_implies_exec; /* READ_IMPLIES_EXEC */
   int lock_future;        /* MCL_FUTURE and MCL_ONFAULT of mlockall(2) */
@@ -68,11 +68,18 @@ static inline uint32_t next_free(uint32_t first, uint32_t end) {
 }
 static inline bool range_is_free(uint32_t first, uint32_t end) { return next_mapped(first, end) == end; }
 
+static inline bool page_grows_down(uint32_t page) {
+  const uint8_t want = GUEST_PAGE_MAPPED | GUEST_PAGE_GROWS;
+  return page < TASK_PAGES && (page_bits(page) & want) == want;
+}
+
 /* --- guest_memory_place.c --- */
 /* Looks whether the host kernel grew mappings into [first, end) and notes it; true if it did. */
 bool memory_settle(uint32_t first, uint32_t end);
-/* Gives the MAP_GROWSDOWN mapping that starts at page `first` room to grow. */
-void memory_open_growth_room(uint32_t first);
+/* Gives the MAP_GROWSDOWN mapping that starts at page `start` room to grow: what is free down to the floor,
+ * which for the stack is the start of the area that mmap(2) chooses from. */
+void memory_open_growth_room(uint32_t start);
+uint32_t memory_growth_floor(uint32_t start);
 /* Where mmap(2) without MAP_FIXED puts `pages` pages, a multiple of `align` pages: at the hint if it is
  * not 0 and there is room, else where the search finds room. A page number, or -ENOMEM. */
 int64_t memory_place(guest_addr hint, uint32_t pages, uint32_t align);

@@ -169,7 +169,7 @@ static int protect_run(uint32_t first, uint32_t end, uint8_t access, uint8_t opt
 }
 
 static int protect(uint32_t first, uint32_t end, int prot) {
-  memory_settle(first, end);
+  memory_settle(prot & PROT_GROWSDOWN ? 0 : first, end);
   if (prot & PROT_GROWSDOWN) {
     const uint32_t found = next_mapped(first, end);
     if (found == end)

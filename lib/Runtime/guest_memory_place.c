@@ -96,15 +96,8 @@ static bool host_has_page(uint32_t page) {
   return mincore(page_host(page), GUEST_PAGE_SIZE, &in_core) == 0;
 }
 
-static bool grows_down(uint32_t page) {
-  const uint8_t want = GUEST_PAGE_MAPPED | GUEST_PAGE_GROWS;
-  return page < TASK_PAGES && (page_bits(page) & want) == want;
-}
-
 /* The mapping that starts at page `start` and grows down: notes how far the host kernel took it. */
-static bool note_growth(uint32_t start) {
-  if (!host_has_page(start - 1))
-    return false;
+static void note_growth(uint32_t start) {
   uint32_t low = pages_scan_down(0, start, PAGE_GROWTH_ROOM, 0xFF), high = start - 1;
   while (low < high) {
     const uint32_t middle = low + (high - low) / 2;
@@ -118,7 +111,6 @@ static bool note_growth(uint32_t start) {
   if (bits & GUEST_PAGE_CODE)
     mprotect(page_host(high), page_bytes(high, start), memory_host_protection(bits & ~GUEST_PAGE_CODE));
   pages_fill(high, start, bits & ~GUEST_PAGE_CODE);
-  return true;
 }
 
 bool memory_settle(uint32_t first, uint32_t end) {
@@ -131,25 +123,31 @@ bool memory_settle(uint32_t first, uint32_t end) {
       page = next_free(page, end);
       continue;
     }
-    const uint32_t above = pages_scan_up(page, TASK_PAGES, PAGE_GROWTH_ROOM, 0xFF);
-    if (grows_down(above))
-      changed |= note_growth(above);
+    /* Growth comes from above: if it did not reach the highest of these pages, it reached none. */
+    uint32_t above = pages_scan_up(page, end, PAGE_GROWTH_ROOM, 0xFF);
     page = above;
+    if (!host_has_page(above - 1))
+      continue;
+    above = pages_scan_up(above, TASK_PAGES, PAGE_GROWTH_ROOM, 0xFF);
+    if (page_grows_down(above)) {
+      note_growth(above);
+      changed = true;
+    }
   }
   return changed;
 }
 
-void memory_open_growth_room(uint32_t first) {
-  uint32_t low = guest_memory.low, pages = guest_memory.growth_pages;
-  if (first > guest_memory.base)
-    low = guest_memory.base;
-  if (first - low > pages)
-    low = first - pages;
-  low = pages_scan_down(low, first, 0, GUEST_PAGE_MAPPED);
-  if (low >= first)
+uint32_t memory_growth_floor(uint32_t start) {
+  const uint32_t low = start > guest_memory.base ? guest_memory.base : guest_memory.low;
+  return start - low > guest_memory.growth_pages ? start - guest_memory.growth_pages : low;
+}
+
+void memory_open_growth_room(uint32_t start) {
+  const uint32_t low = pages_scan_down(memory_growth_floor(start), start, 0, GUEST_PAGE_MAPPED);
+  if (low >= start)
     return;
-  munmap(page_host(low), page_bytes(low, first));
-  pages_fill(low, first, PAGE_GROWTH_ROOM);
+  munmap(page_host(low), page_bytes(low, start));
+  pages_fill(low, start, PAGE_GROWTH_ROOM);
 }
 
 /* --- Choosing free addresses --------------------------------------------------------------- */
@@ -159,7 +157,7 @@ void memory_open_growth_room(uint32_t first) {
 static uint32_t below_guard(uint32_t end) {
   const uint32_t limit = end + STACK_GUARD_PAGES < TASK_PAGES ? end + STACK_GUARD_PAGES : TASK_PAGES;
   const uint32_t next = next_mapped(end, limit);
-  if (next == limit || !grows_down(next))
+  if (next == limit || !page_grows_down(next))
     return end;
   const uint32_t guard = next > STACK_GUARD_PAGES ? next - STACK_GUARD_PAGES : 0;
   return guard < end ? guard : end;
@@ -170,20 +168,26 @@ static int64_t search_down(uint32_t pages, uint32_t align) {
   uint32_t high = guest_memory.full_above;
   bool first_gap = true;
   while (high > low) {
-    uint32_t end = pages_scan_down(low, high, GUEST_PAGE_MAPPED, GUEST_PAGE_MAPPED);
+    const uint32_t end = pages_scan_down(low, high, GUEST_PAGE_MAPPED, GUEST_PAGE_MAPPED);
     if (first_gap)
       guest_memory.full_above = end;
     first_gap = false;
     if (end == low)
       break;
-    const uint32_t begin = pages_scan_down(low, end, 0, GUEST_PAGE_MAPPED);
-    end = below_guard(end);
-    if (end > begin && end - begin >= pages) {
-      const uint32_t place = (end - pages) & ~(align - 1);
-      if (place >= begin)
-        return place;
+    if (end - low < pages)
+      break;
+    const uint32_t place = (end - pages) & ~(align - 1);
+    if (place < low)
+      break;
+    const uint32_t begin = pages_scan_down(place, end, 0, GUEST_PAGE_MAPPED);
+    if (begin > place) { /* too small */
+      high = begin;
+      continue;
     }
-    high = begin;
+    high = below_guard(end);
+    if (high == end)
+      return place;
+    /* As the kernel: smaller gaps within the guard gap are passed over too. */
   }
   return -ENOMEM;
 }
@@ -194,14 +198,16 @@ static int64_t search_up(uint32_t pages, uint32_t align) {
   uint32_t low = third > guest_memory.low ? third : guest_memory.low;
   while (low < TASK_PAGES) {
     const uint32_t begin = next_free(low, TASK_PAGES);
-    if (begin == TASK_PAGES)
-      break;
-    const uint32_t next = next_mapped(begin, TASK_PAGES);
-    const uint32_t end = below_guard(next);
     const uint32_t place = (begin + align - 1) & ~(align - 1);
-    if (end >= place && end - place >= pages)
-      return place;
-    low = next;
+    if (place >= TASK_PAGES || TASK_PAGES - place < pages)
+      break;
+    const uint32_t end = place + pages;
+    low = next_mapped(begin, end);
+    if (low == end) {
+      if (below_guard(end) == end)
+        return place;
+      low = next_mapped(end, TASK_PAGES);
+    }
   }
   return -ENOMEM;
 }

@@ -80,6 +80,13 @@ static int64_t remap_to(uint32_t first, uint32_t old_pages, uint32_t new_pages, 
   return page_address(to);
 }
 
+/* Growing failed with ENOMEM: but the kernel would first have looked whether the old range lies in one
+ * mapping, and more. The host says so, when asked to grow it where it has no room for sure. */
+static int no_room(uint32_t first, uint32_t old_pages, uint32_t new_pages) {
+  void *const grown = mremap(page_host(first), page_bytes(0, old_pages), page_bytes(0, new_pages), 0);
+  return grown == MAP_FAILED ? -errno : -ENOMEM;
+}
+
 /* The pages after the mapping, which the guest has free, are added to it. -EAGAIN: not this way. */
 static int64_t grow_in_place(uint32_t first, uint32_t old_pages, uint32_t new_pages) {
   const uint32_t old_end = first + old_pages, new_end = first + new_pages;
@@ -123,24 +130,17 @@ static int64_t remap(uint32_t first, uint32_t old_pages, uint32_t new_pages, int
     return -EFAULT;
   const bool gaps_allowed = flags & MREMAP_FIXED && old_pages == new_pages;
   const uint32_t needed = old_pages < new_pages ? old_end : first + new_pages;
-  if (!gaps_allowed && next_free(first, needed) != needed)
+  /* Pages that differ are different mappings, even where the host has them alike. */
+  if (!gaps_allowed && pages_scan_up(first, needed, page_bits(first), (uint8_t)~GUEST_PAGE_CODE) != needed)
     return -EFAULT;
   memory_drop_code(first, old_end);
-  if (new_given) {
-    if (old_pages > new_pages) { /* what will not be moved goes first, gaps and all */
-      const int result = memory_unmap(first + new_pages, old_end);
-      if (result < 0)
-        return result;
-      old_pages = new_pages;
-    }
+  if (new_given)
     return remap_to(first, old_pages, new_pages, flags, new);
-  }
   const int64_t grown = grow_in_place(first, old_pages, new_pages);
   if (grown != -EAGAIN)
     return grown;
-  if (!(flags & MREMAP_MAYMOVE))
-    return -ENOMEM;
-  return remap_to(first, old_pages, new_pages, flags, 0);
+  const int64_t result = flags & MREMAP_MAYMOVE ? remap_to(first, old_pages, new_pages, flags, 0) : -ENOMEM;
+  return result == -ENOMEM ? no_room(first, old_pages, new_pages) : result;
 }
 
 int64_t guest_memory_remap(guest_addr old_address, uint32_t old_length, uint32_t new_length, int flags,

@@ -81,7 +81,7 @@ say "+ apt-get update"
 "${as_root[@]}" apt-get -qq update ||
   say "apt-get update failed (no network?); trying with the package lists that are here"
 for package in "${missing[@]}"; do
-  apt-cache show "$package" 2>/dev/null | grep -q '^Package:' || fail \
+  apt-cache show "$package" >/dev/null 2>&1 || fail \
     "no package $package in the package lists of this system ($(. /etc/os-release && echo "$PRETTY_NAME"))." \
     "Debian 12 and later have them all; for llvm-19 on older systems see https://apt.llvm.org." \
     "If the lists are empty or old, connect to the network and run: sudo apt-get update"

@@ -92,7 +92,8 @@ static const char *name_of(const struct process *process, const struct mapping *
     *length = mapping->name_length;
     return mapping->name;
   }
-  if (process->vdso && mapping->start <= process->vdso && process->vdso < mapping->end)
+  const guest_addr vdso = process->vdso ? process->vdso : process->sigreturn_trampoline;
+  if (vdso && mapping->start <= vdso && vdso < mapping->end)
     name = "[vdso]";
   else if (mapping->start <= process->start_stack && process->start_stack < mapping->end)
     name = "[stack]";

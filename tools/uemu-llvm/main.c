@@ -3,6 +3,7 @@
 #include "uemu_version.h"
 
 #include "Linux/log.h"
+#include "Linux/proc.h"
 #include "Linux/process.h"
 #include "Linux/process_exec.h"
 #include "Linux/segment.h"
@@ -165,6 +166,7 @@ int main(int argc, char **argv) {
   process.self_options = options.handed_on;
   process.strace = options.strace;
   describe_process(program, &image);
+  proc_publish(&process);
   log_line(LOG_EXEC, "%d: %s", (int)getpid(), process.exe_path);
   loader_close(program);
 

@@ -202,5 +202,6 @@ const struct lift_rule lift_rules_move[] = {
     {ZYDIS_MNEMONIC_PAUSE, lift_nop},
     {ZYDIS_MNEMONIC_ENDBR32, lift_nop},
     {ZYDIS_MNEMONIC_ENDBR64, lift_nop},
+    {ZYDIS_MNEMONIC_RDSSPD, lift_nop}, /* without shadow stacks */
     {0, NULL},
 };

@@ -175,7 +175,8 @@ static void handle(int signal, siginfo_t *info, void *ucontext) {
   bool from_kernel = info->si_code > 0;
   bool done = false;
 
-  if (thread && signal == SIGTRAP && thread->stepping && from_kernel) {
+  /* The trap flag is only ever the runtime's: set here, or on the way in (STEP_IF_INTERRUPTED). */
+  if (thread && signal == SIGTRAP && info->si_code == TRAP_TRACE) {
     stop_or_step(thread, context);
     done = true;
   } else if (from_kernel && guest_copy_fixup(pc)) {

@@ -5,9 +5,9 @@
  *
  * - Symbolic links inside the sysroot are followed here, component by component, because the host's
  *   kernel would take an absolute one (/etc/alternatives is full of them) to the host's root.
- * - An empty directory in the sysroot is taken for what it usually is, a mount point or a place
- *   for files to come (/tmp, /home, /run): the host's directory is meant, if it has one. /proc,
- *   /sys and /dev are always the host's.
+ * - An empty directory in the sysroot's root, or an empty /var/tmp, is taken for what it usually is, a
+ *   mount point or a place for files to come (/tmp, /home, /run): the host's directory is meant, if
+ *   it has one. /proc, /sys and /dev are always the host's.
  * - Paths that the kernel reports (getcwd) lose the sysroot's name again.
  *
  * Relative paths go to the kernel as they are. /proc/self/exe, where it would be followed, is
@@ -113,6 +113,14 @@ static bool is_empty_directory(const char *path) {
   return got > 0 && got <= 2 * 24; /* "." and "..": 24 bytes each */
 }
 
+/* A place in the sysroot where something of the host's usually is mounted or kept. */
+static bool is_usual_mount_point(const char *sysroot, const char *path) {
+  const char *name = path + strlen(sysroot);
+  while (*name == '/')
+    name++;
+  return !strchr(name, '/') || strcmp(name, "var/tmp") == 0;
+}
+
 const char *path_in_proc_self(const char *path) {
   if (strncmp(path, "/proc/", 6) != 0)
     return NULL;
@@ -138,7 +146,8 @@ int host_path(const struct process *process, const char *path, bool follow, char
       !is_below(path, "/dev") && !is_below(path, process->sysroot) &&
       path_in_sysroot(process->sysroot, path, follow, buffer) == 0) {
     struct stat status;
-    if (!is_empty_directory(buffer) || lstat(path, &status) < 0)
+    if (!is_usual_mount_point(process->sysroot, buffer) || !is_empty_directory(buffer) ||
+        lstat(path, &status) < 0)
       return 0;
   }
   const size_t length = strlen(path);

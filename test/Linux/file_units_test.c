@@ -55,6 +55,7 @@ static int make_sysroot(void **state) {
   make("dangling", "/usr/lib/none");
   make("empty/", NULL);
   make("tmp/", NULL);
+  make("usr/bin/", NULL);
   return 0;
 }
 
@@ -107,6 +108,10 @@ static void paths_of_the_guest(void **state) {
   /* Empty there, but the host has none. */
   assert_int_equal(host_path(&process, "/empty", true, got), 0);
   snprintf(expected, sizeof expected, "%s/empty", root);
+  assert_string_equal(got, expected);
+  /* Empty there, and below the top. */
+  assert_int_equal(host_path(&process, "/usr/bin", true, got), 0);
+  snprintf(expected, sizeof expected, "%s/usr/bin", root);
   assert_string_equal(got, expected);
   assert_int_equal(host_path(&process, "", true, got), -ENOENT);
 

@@ -137,7 +137,7 @@ static void semaphores(void) {
   show("semtimedop too many", syscall(420, id, &much, 100000, soon64));
 
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-  struct itimerval timer = {.it_value = {0, 20000}};
+  struct itimerval timer = {.it_value = {0, 100000}};
   sigaction(SIGALRM, &action, NULL);
   setitimer(ITIMER_REAL, &timer, NULL);
   show("semop interrupted", syscall(SYS_ipc, 1, id, 1, 0, &much, 0));
@@ -238,7 +238,7 @@ static void queues(void) {
   show("msgrcv after it", syscall(NR_MSGRCV, id, &back, 8, 0, IPC_NOWAIT));
 
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-  struct itimerval timer = {.it_value = {0, 20000}};
+  struct itimerval timer = {.it_value = {0, 100000}};
   sigaction(SIGALRM, &action, NULL);
   setitimer(ITIMER_REAL, &timer, NULL);
   show("msgrcv interrupted", syscall(NR_MSGRCV, id, &back, 8, 0, 0));
@@ -375,12 +375,12 @@ static void posix_queues(void) {
   show("mq_receive bad time", syscall(SYS_mq_timedreceive, queue, text, 32, &priority, when));
   show("mq_receive unreadable time", syscall(SYS_mq_timedreceive, queue, text, 32, &priority, 4));
   action = (struct sigaction){.sa_handler = on_signal};
-  struct itimerval timer = {.it_value = {0, 20000}};
+  struct itimerval timer = {.it_value = {0, 100000}};
   sigaction(SIGALRM, &action, NULL);
   setitimer(ITIMER_REAL, &timer, NULL);
   show("mq_receive interrupted", syscall(SYS_mq_timedreceive, queue, text, 32, &priority, 0));
   if (fork() == 0) {
-    usleep(60000);
+    usleep(200000);
     syscall(SYS_mq_timedsend, queue, "child", 6, 3, 0);
     _exit(0);
   }

@@ -270,7 +270,7 @@ static void asynchronous(void) {
   const int nothing[2] = {0, 1000000};
   show("nothing yet", syscall(SYS_io_getevents, context, 1, 1, &event, nothing));
   struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
-  struct itimerval timer = {.it_value = {0, 20000}};
+  struct itimerval timer = {.it_value = {0, 100000}};
   sigaction(SIGALRM, &action, NULL);
   setitimer(ITIMER_REAL, &timer, NULL);
   show("interrupted", syscall(SYS_io_getevents, context, 1, 1, &event, 0));
@@ -280,7 +280,7 @@ static void asynchronous(void) {
     unsigned long size;
   } set = {&mask, 8};
   long long soon[2] = {0, 0x7700000000000000LL | 50000000};
-  timer.it_value.tv_usec = 10000;
+  timer.it_value = (struct timeval){0, 10000};
   setitimer(ITIMER_REAL, &timer, NULL);
   show("masked", syscall(416, context, 1, 1, &event, soon, &set));
   set.size = 4;

@@ -535,8 +535,8 @@ static void on_alarm(int number) {
 static void interrupted(int restart, int timeout, const char *name) {
   int fd[2];
   struct sigaction action = {.sa_handler = on_alarm, .sa_flags = restart ? SA_RESTART : 0};
-  struct itimerval soon = {.it_value = {0, 30000}};
-  int limit[2] = {0, 200000};
+  struct itimerval soon = {.it_value = {0, 100000}};
+  int limit[2] = {2, 0};
   char text[8] = "";
   socketpair(AF_UNIX, SOCK_STREAM, 0, fd);
   if (timeout)

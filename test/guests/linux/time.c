@@ -157,21 +157,21 @@ static void sleeping(void) {
   for (int flags = 0; flags < 2; flags++) {
     t = (struct time32){5, 0};
     left = (struct time32){-1, -1};
-    interrupt_in(30, flags ? SA_RESTART : 0);
+    interrupt_in(100, flags ? SA_RESTART : 0);
     start = now();
     show("nanosleep interrupted", syscall(SYS_nanosleep, &t, &left));
-    printf("  %s, left %d and %s\n", lasted(start, 30), left.seconds,
-           left.nanoseconds > 0 && left.nanoseconds < 990000000 ? "some" : "?");
+    printf("  %s, left %d and %s\n", lasted(start, 100), left.seconds,
+           left.nanoseconds > 0 && left.nanoseconds < 1000000000 ? "some" : "?");
   }
   t64 = (struct time64){5, 0};
-  interrupt_in(30, 0);
+  interrupt_in(100, 0);
   show("clock_nanosleep64 interrupted", syscall(407, CLOCK_REALTIME, 0, &t64, &left64));
   printf("  left %lld\n", left64.seconds);
-  interrupt_in(30, 0);
+  interrupt_in(100, 0);
   show("clock_nanosleep64 unwritable", syscall(407, CLOCK_REALTIME, 0, &t64, 4));
   t64 = (struct time64){time(NULL) + 5, 0};
   left64 = (struct time64){-1, -1};
-  interrupt_in(30, SA_RESTART);
+  interrupt_in(100, SA_RESTART);
   show("absolute interrupted", syscall(407, CLOCK_REALTIME, TIMER_ABSTIME, &t64, &left64));
   printf("  left %lld\n", left64.seconds);
   show("restart_syscall", syscall(SYS_restart_syscall));
@@ -182,17 +182,17 @@ static void sleeping(void) {
 static void stopped(void) {
   const pid_t child = fork();
   if (child == 0) {
-    struct time32 t = {0, 300000000}, left = {7, 7};
+    struct time32 t = {1, 0}, left = {7, 7};
     const long long start = now();
     const long result = syscall(SYS_nanosleep, &t, &left);
     const long long took = now() - start;
-    _exit(result == 0 && took >= 300 && took < 450 ? 1 : 2);
+    _exit(result == 0 && took >= 1000 && took < 1500 ? 1 : 2);
   }
   int status;
   usleep(50000);
   kill(child, SIGSTOP);
   waitpid(child, &status, WUNTRACED);
-  usleep(100000);
+  usleep(700000);
   kill(child, SIGCONT);
   waitpid(child, &status, 0);
   printf("stopped sleep: %s\n", WIFEXITED(status) && WEXITSTATUS(status) == 1 ? "to its first end" : "?");
@@ -221,7 +221,7 @@ static void interval_timers(void) {
   const int rest = alarm(0);
   printf("alarm: %s\n", rest == 100 || rest == 99 ? "as set" : "?");
   signals = 0;
-  interrupt_in(20, 0);
+  interrupt_in(100, 0);
   pause();
   printf("alarms: %d\n", signals);
 }

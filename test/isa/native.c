@@ -94,7 +94,10 @@ void enter_case(void);
 void leave_case(void);
 __asm__(".text\n"
         "enter_case:\n"
-        "  pusha\n"
+        "  push %ebx\n"
+        "  push %ebp\n"
+        "  push %esi\n"
+        "  push %edi\n"
         "  pushf\n"
         "  mov %esp, case_host_esp\n"
         "  fxrstor case_in + 48\n"
@@ -127,7 +130,10 @@ __asm__(".text\n"
         "  fxsave case_out + 48\n"
         "  fninit\n"
         "  popf\n"
-        "  popa\n"
+        "  pop %edi\n"
+        "  pop %esi\n"
+        "  pop %ebp\n"
+        "  pop %ebx\n"
         "  ret\n");
 _Static_assert(offsetof(struct machine, eflags) == 32 && offsetof(struct machine, fpu) == 48, "used above");
 

@@ -136,10 +136,7 @@ static int64_t seek(const struct process *process, int fd, int64_t offset, uint3
 
 /* An i386 kernel says EOVERFLOW to what does not fit; an x86-64 one cuts it off. */
 int32_t sys_lseek(struct thread *thread, const uint32_t arg[6]) {
-  const int32_t result = (int32_t)seek(thread->process, (int)arg[0], (int32_t)arg[1], arg[2]);
-  if (result == SYSCALL_KEEP_EAX) /* 2 GiB, which looks like it */
-    thread->cpu->gpr[GPR_EAX] = (uint32_t)result;
-  return result;
+  return (int32_t)seek(thread->process, (int)arg[0], (int32_t)arg[1], arg[2]);
 }
 
 int32_t sys__llseek(struct thread *thread, const uint32_t arg[6]) {

@@ -48,8 +48,9 @@ struct syscall_row {
 enum { SYSCALL_LIMIT = 512 };
 extern const struct syscall_row syscall_table[SYSCALL_LIMIT];
 
-/* Returned by a function that set the registers itself (sigreturn): EAX is left alone. */
-#define SYSCALL_KEEP_EAX INT32_MIN
+/* Returned by a function that set the registers itself (sigreturn): EAX is left alone. In the range of errnos
+ * but none of them, and so nothing that a call could return: addresses from 2 GiB up look negative. */
+#define SYSCALL_KEEP_EAX (-4001)
 
 /* As the kernel's own: the call was interrupted before it did anything. The dispatcher either
  * restarts it (eip -= 2) or turns it into EINTR, by the handler's SA_RESTART. */

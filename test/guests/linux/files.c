@@ -341,6 +341,8 @@ void scenario(void) {
 }
 
 #ifndef SCENARIO_IN_PROCESS
+#include <sys/mman.h>
+
 static void with_libc(void) {
   int lowest = open("/dev/null", O_RDONLY);
   say("the lowest descriptor: %d", lowest);
@@ -371,6 +373,9 @@ static void with_libc(void) {
   length = read(self, own, sizeof own - 1);
   close(self);
   say("own command line: %d", length > 0 && strcmp(own, program_invocation_name) == 0);
+  /* A result that is the most negative number. */
+  char *middle = mmap((void *)0x80000000u, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  say("mapped at %p", (void *)middle);
   int fds[2];
   if (pipe(fds) == 0) {
     write(fds[1], "through a pipe", 14);

@@ -82,7 +82,9 @@ int unit_insn_of_pc(const struct code_unit *unit, uintptr_t pc, bool *exact) {
   uintptr_t offset = pc - (uintptr_t)unit->code;
   if (offset >= unit->body_size || unit->insn_count == 0)
     return -1;
-  unsigned low = 0, high = unit->insn_count; /* the last one that starts at or before pc */
+  /* The last one that starts at or before pc: instructions without host code (nops) share their place
+   * with the one behind them, which is what runs there and may fault. */
+  unsigned low = 0, high = unit->insn_count;
   while (high - low > 1) {
     unsigned middle = (low + high) / 2;
     if (unit->insn[middle].host <= offset)
@@ -90,13 +92,7 @@ int unit_insn_of_pc(const struct code_unit *unit, uintptr_t pc, bool *exact) {
     else
       high = middle;
   }
-  /* Instructions without host code share their place with the one after. */
-  while (low > 0 && unit->insn[low - 1].host == unit->insn[low].host)
-    low--;
   *exact = unit->insn[low].host == offset;
-  if (!*exact)
-    while (low + 1u < unit->insn_count && unit->insn[low + 1].host == unit->insn[low].host)
-      low++;
   return (int)low;
 }
 

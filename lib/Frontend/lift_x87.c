@@ -3,6 +3,7 @@
  * Zydis decodes the undocumented encodings (dc d0, de d0, df d0 …) as what they alias, and so do we.
  * fstpnce (d9 d8+i) and ffreep (df c0+i) are mnemonics of their own. */
 #include "Frontend/lift_passthrough.h"
+#include "Runtime/helpers.h"
 
 #include <Zydis/Zydis.h>
 #include <stdio.h>
@@ -40,6 +41,17 @@ static void lift_fcmov(struct lifter *l, const struct insn *insn) {
   LLVMValueRef assembly = LLVMGetInlineAsm(type, text, (size_t)length, "r,~{flags}", 10, true, false,
                                            LLVMInlineAsmDialectIntel, false);
   LLVMBuildCall2(l->builder, type, assembly, &condition, 1, "");
+}
+
+/* What they store of the last x87 instruction's address is the host's, and is corrected afterwards
+ * (docs/fpu.md). Not in 16-bit format, where half of it is missing. */
+static void lift_fnstenv(struct lifter *l, const struct insn *insn) {
+  enum { ENVIRONMENT_SIZE = 28 };
+  lift_passthrough(l, insn);
+  if (insn->form.op[0].size < ENVIRONMENT_SIZE || insn->form.op[0].size == 94)
+    return;
+  state_store(l, offsetof(struct cpu_state, helper_argument), operand_address(l, insn, 0));
+  control_helper(l, HELPER_fpu_pointers, insn_eip_value(l, insn));
 }
 
 /* fstp that leaves an empty register empty: no assembler knows it. */
@@ -147,9 +159,9 @@ const struct lift_rule lift_rules_x87[] = {
     PASS(FNSTCW),
     PASS(FNCLEX),
     PASS(FLDENV),
-    PASS(FNSTENV),
+    {ZYDIS_MNEMONIC_FNSTENV, lift_fnstenv},
     PASS(FRSTOR),
-    PASS(FNSAVE),
+    {ZYDIS_MNEMONIC_FNSAVE, lift_fnstenv},
     {ZYDIS_MNEMONIC_FNSTSW, lift_fnstsw},
     PASS(FINCSTP),
     PASS(FDECSTP),

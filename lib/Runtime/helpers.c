@@ -2,6 +2,7 @@
 #include "Runtime/helpers.h"
 #include "Runtime/cpuid.h"
 #include "Runtime/engine.h"
+#include "Runtime/fpu.h"
 #include "Runtime/guest_memory.h"
 
 #include <Zydis/Mnemonic.h>
@@ -184,37 +185,7 @@ static void helper_far(struct cpu_state *cpu) {
     far_return(cpu, &insn);
 }
 
-/* --- The FPU ------------------------------------------------------------------------------------------------- */
-
-enum { FXSAVE_SIZE = 512, FXSAVE_XMM = 160, FXSAVE_XMM_SIZE = 128, FXSAVE_WRITTEN = FXSAVE_XMM + FXSAVE_XMM_SIZE };
-
-void runtime_fpu_save(const struct cpu_state *cpu, void *fxsave) {
-  uint8_t image[FXSAVE_SIZE] __attribute__((aligned(16)));
-  __asm__ volatile("fxsave %0" : "=m"(image));
-  memcpy(image + FXSAVE_XMM, cpu->xmm, FXSAVE_XMM_SIZE);
-  memset(image + FXSAVE_WRITTEN, 0, FXSAVE_SIZE - FXSAVE_WRITTEN);
-  memcpy(fxsave, image, FXSAVE_SIZE);
-}
-
-/* Bits of MXCSR that may be set; others are #GP. */
-static uint32_t mxcsr_mask(void) {
-  uint8_t image[FXSAVE_SIZE] __attribute__((aligned(16)));
-  __asm__ volatile("fxsave %0" : "=m"(image));
-  uint32_t mask;
-  memcpy(&mask, image + 28, sizeof mask);
-  return mask ? mask : 0xFFBF;
-}
-
-void runtime_fpu_load(struct cpu_state *cpu, const void *fxsave) {
-  uint8_t image[FXSAVE_SIZE] __attribute__((aligned(16)));
-  uint32_t mxcsr;
-  memcpy(image, fxsave, FXSAVE_SIZE);
-  memcpy(&mxcsr, image + 24, sizeof mxcsr);
-  mxcsr &= mxcsr_mask();
-  memcpy(image + 24, &mxcsr, sizeof mxcsr);
-  memcpy(cpu->xmm, image + FXSAVE_XMM, FXSAVE_XMM_SIZE);
-  __asm__ volatile("fxrstor %0" : : "m"(image));
-}
+/* --- The FPU (fpu.c) --------------------------------------------------------------------------------------- */
 
 static void helper_fxsave(struct cpu_state *cpu) {
   uint8_t image[FXSAVE_SIZE];
@@ -229,7 +200,6 @@ static void helper_fxsave(struct cpu_state *cpu) {
 
 static void helper_fxrstor(struct cpu_state *cpu) {
   uint8_t image[FXSAVE_SIZE] = {0};
-  uint32_t mxcsr;
   if (cpu->helper_argument & 15) {
     raise_trap(cpu, TRAP_GP, 0, 0);
     return;
@@ -238,12 +208,13 @@ static void helper_fxrstor(struct cpu_state *cpu) {
     raise_page_fault(cpu, cpu->helper_argument, false);
     return;
   }
-  memcpy(&mxcsr, image + 24, sizeof mxcsr);
-  if (mxcsr & ~mxcsr_mask())
+  if (!fpu_image_is_valid(image))
     raise_trap(cpu, TRAP_GP, 0, 0);
   else
     runtime_fpu_load(cpu, image);
 }
+
+static void helper_fpu_pointers(struct cpu_state *cpu) { fpu_correct_environment(cpu, cpu->helper_argument); }
 
 helper_function *const helper_functions[HELPER_COUNT] = {
 #define HELPER_ROW(name) [HELPER_##name] = helper_##name,

@@ -28,6 +28,7 @@
   X(load_fs)                                                                                                 \
   X(load_gs)                                                                                                 \
   X(fxsave)       /* at address helper_argument, as 32-bit code sees it */                                   \
+  X(fpu_pointers) /* corrects what fnstenv or fnsave just stored at helper_argument */                       \
   X(fxrstor)                                                                                                 \
   X(far)          /* far call, jmp, ret, iret: decodes the instruction at eip itself */                      \
   X(uncompiled)   /* the lifter does not know the instruction at eip: #UD with one log line */

@@ -66,12 +66,13 @@ static void show_state(void) {
   printf("altstack flags %#x size %u, cw %#x mxcsr %#x\n", stack.ss_flags, (unsigned)stack.ss_size, control,
          mxcsr);
   printf("descriptors 20: %d, 21: %d\n", fcntl(20, F_GETFD), fcntl(21, F_GETFD));
-  char name[16];
+  char name[16], link[4096] = "";
   prctl(PR_GET_NAME, name);
-  printf("name %s, umask %#o, tid is pid %d\n", name, umask(0), syscall(SYS_gettid) == getpid());
+  readlink("/proc/self/exe", link, sizeof link - 1);
+  printf("named after the file %d, umask %#o, tid is pid %d\n", strncmp(strrchr(link, '/') + 1, name, 15) == 0, umask(0), syscall(SYS_gettid) == getpid());
   struct rlimit limit;
   getrlimit(RLIMIT_NOFILE, &limit);
-  printf("RLIMIT_NOFILE %llu\n", (unsigned long long)limit.rlim_cur);
+  printf("RLIMIT_NOFILE is 99: %d\n", limit.rlim_cur == 99);
 }
 
 /* --- The old program's side -------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* Signals as a program sees them: frames, registers, masks, queues, restarts, deaths. Prints nothing that
- * depends on addresses or time. */
+ * depends on addresses or time.
+ * guest-test: link=static */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -661,10 +662,14 @@ static void test_ends(void) {
   report("alternate stack overflows", child);
 
   printf("stop and continue\n");
-  int status;
+  int status, next[2];
+  char byte = 0;
+  pipe(next);
   if ((child = fork()) == 0) {
     raise(SIGSTOP);
+    read(next[0], &byte, 1); /* the first continuation has been seen */
     raise(SIGSTOP);
+    read(next[0], &byte, 1);
     _exit(5);
   }
   for (int i = 0; i < 2; i++) {
@@ -673,6 +678,7 @@ static void test_ends(void) {
     kill(child, SIGCONT);
     waitpid(child, &status, WCONTINUED);
     printf("  continued %d\n", WIFCONTINUED(status));
+    write(next[1], &byte, 1);
   }
   waitpid(child, &status, 0);
   printf("  exit %d\n", WEXITSTATUS(status));

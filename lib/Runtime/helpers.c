@@ -25,7 +25,14 @@ static void raise_page_fault(struct cpu_state *cpu, guest_addr address, bool wri
 
 static void helper_syscall(struct cpu_state *cpu) { engine.hooks.syscall(cpu); }
 static void helper_trap_ud(struct cpu_state *cpu) { raise_trap(cpu, TRAP_UD, 0, 0); }
-static void helper_trap_gp(struct cpu_state *cpu) { raise_trap(cpu, TRAP_GP, 0, 0); }
+/* The error code of a software interrupt that user code may not use names its gate: index, bit 1 for the IDT
+ * (SDM vol. 3, 6.13). */
+static void helper_trap_gp(struct cpu_state *cpu) {
+  enum { INT = 0xCD, GATE = 8, IN_IDT = 2 };
+  uint8_t code[2];
+  const bool is_int = guest_copy_in(code, cpu->eip, sizeof code) == 0 && code[0] == INT;
+  raise_trap(cpu, TRAP_GP, is_int ? code[1] * GATE + IN_IDT : 0, 0);
+}
 static void helper_trap_de(struct cpu_state *cpu) { raise_trap(cpu, TRAP_DE, 0, 0); }
 static void helper_trap_br(struct cpu_state *cpu) { raise_trap(cpu, TRAP_BR, 0, 0); }
 static void helper_trap_db(struct cpu_state *cpu) { raise_trap(cpu, TRAP_DB, 0, 0); }

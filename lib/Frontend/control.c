@@ -18,7 +18,7 @@ static void arguments_of(struct lifter *l, LLVMValueRef eip, LLVMValueRef argume
   for (unsigned i = 0; i < GPR_COUNT; i++)
     arguments[i] = l->gpr[i];
   arguments[ABI_EIP] = eip ? eip : LLVMGetPoison(l->i32);
-  arguments[ABI_EIP + 1] = LLVMGetPoison(l->i32);
+  arguments[ABI_TEMPORARY] = l->temporary_written ? l->temporary : LLVMGetPoison(l->i32);
   arguments[ABI_ZERO] = l->zero;
   for (unsigned i = 0; i < ABI_XMM_COUNT; i++)
     arguments[ABI_INT_COUNT + i] = i < GUEST_XMM_COUNT ? l->xmm[i] : LLVMGetPoison(l->xmm_type);

@@ -55,7 +55,7 @@ static bool want_leader(struct work *work, guest_addr eip) {
     mark_leader(work, known);
     return true;
   }
-  if (!in_span(work, eip) || work->count + 8 >= work->options->insn_limit)
+  if (!work->options->follow || !in_span(work, eip) || work->count + 8 >= work->options->insn_limit)
     return false;
   work->pending[work->pending_count++] = eip;
   return true;

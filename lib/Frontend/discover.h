@@ -1,8 +1,10 @@
 /* Discovery: from an entry address to the basic blocks that are translated together.
  *
- * A unit is the set of blocks that direct jumps reach from its entry, as far as a budget goes:
- * about a function. Calls are followed by the code after them, not by their target. The blocks
- * come in address order, so that most fall-throughs need no jump.
+ * A unit is, by the caller's choice, the code that falls through from its entry up to the first
+ * unconditional transfer (cheap, for code that may run once), or the set of blocks that direct
+ * jumps reach from it as far as a budget goes, about a function (for code known to run often).
+ * Calls are followed by the code after them, not by their target. The blocks come in address
+ * order, so that most fall-throughs need no jump.
  *
  * With the blocks comes, for each instruction, which arithmetic flags somebody may read after it.
  * What lies outside the unit is looked at a few instructions deep; where that does not settle it,
@@ -48,6 +50,7 @@ struct discover_options {
   bool return_flags; /* flags are live at returns */
   bool precise;      /* flags are live at every instruction that can fault */
   unsigned insn_limit; /* at most UNIT_INSN_LIMIT */
+  bool follow;         /* decode the targets of jumps too; else only what falls through */
 };
 
 /* Fills *unit. False if not even the first instruction can be fetched (unit->fetch_address). */

@@ -45,7 +45,12 @@ enum operand_kind {
   OPERAND_OTHER,     /* control, debug registers …: what user code may not touch */
 };
 
-enum { REGISTER_NONE = 8 };
+enum {
+  REGISTER_NONE = 8,
+  /* Not the guest's: a host temporary that carries an address from one stencil to the next
+   * (shape_split_address). As the destination of lea, and as a base. */
+  REGISTER_TEMPORARY = 9,
+};
 
 struct operand {
   uint32_t kind : 4;

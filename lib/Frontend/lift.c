@@ -127,6 +127,8 @@ static void start_function(struct lifter *l, const char *name) {
     l->xmm[i] = LLVMGetParam(l->function, ABI_INT_COUNT + i);
     LLVMSetValueName2(l->xmm[i], xmm, (size_t)length);
   }
+  l->temporary = LLVMGetParam(l->function, ABI_TEMPORARY);
+  l->temporary_written = false;
   l->zero = LLVMGetParam(l->function, ABI_ZERO);
   memset(l->flag, 0, sizeof l->flag);
   memset(l->compare, 0, sizeof l->compare);

@@ -61,6 +61,8 @@ struct lifter {
   LLVMValueRef function;
   LLVMValueRef gpr[GPR_COUNT];       /* i32 */
   LLVMValueRef xmm[GUEST_XMM_COUNT]; /* <4 x float> */
+  LLVMValueRef temporary;            /* i32 in a host register (r14): REGISTER_TEMPORARY */
+  bool temporary_written;            /* it goes on to the next stencil; else it is anything */
   LLVMValueRef zero;                 /* i32 0 in a host register (r15): a base for lone displacements */
   LLVMValueRef flag[FLAG_COUNT];     /* i1; NULL: still in the register file */
   uint8_t flags_dirty;               /* flags whose SSA value is newer than the register file */

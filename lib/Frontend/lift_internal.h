@@ -4,9 +4,9 @@
 
 #include "Frontend/lift.h"
 
-/* Integer arguments and results: the eight general registers, eip, a free temporary, zero.
+/* Integer arguments and results: the eight general registers, eip, the temporary, zero.
  * Vector ones: xmm0-7, eight free temporaries. */
-enum { ABI_EIP = 8, ABI_ZERO = 10, ABI_INT_COUNT = 11, ABI_XMM_COUNT = 16, ABI_PARAMETER_COUNT = ABI_INT_COUNT + ABI_XMM_COUNT };
+enum { ABI_EIP = 8, ABI_TEMPORARY = 9, ABI_ZERO = 10, ABI_INT_COUNT = 11, ABI_XMM_COUNT = 16, ABI_PARAMETER_COUNT = ABI_INT_COUNT + ABI_XMM_COUNT };
 
 extern const char lift_triple[];
 

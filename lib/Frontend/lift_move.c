@@ -25,6 +25,11 @@ static void lift_mov(struct lifter *l, const struct insn *insn) {
 }
 
 static void lift_lea(struct lifter *l, const struct insn *insn) {
+  if (insn->form.op[0].reg == REGISTER_TEMPORARY) {
+    l->temporary = operand_address(l, insn, 1);
+    l->temporary_written = true;
+    return;
+  }
   LLVMValueRef offset = operand_offset(l, insn, 1);
   if (insn->form.op[0].size == 2)
     offset = LLVMBuildTrunc(l->builder, offset, l->i16, "");

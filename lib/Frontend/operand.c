@@ -178,8 +178,10 @@ LLVMValueRef operand_offset(struct lifter *l, const struct insn *insn, unsigned 
     if (op->scale)
       sum = LLVMBuildShl(l->builder, sum, lifter_const(l, 4, op->scale), "");
   }
-  if (op->reg != REGISTER_NONE)
-    sum = sum ? LLVMBuildAdd(l->builder, sum, l->gpr[op->reg], "") : l->gpr[op->reg];
+  if (op->reg != REGISTER_NONE) {
+    LLVMValueRef base = op->reg == REGISTER_TEMPORARY ? l->temporary : l->gpr[op->reg];
+    sum = sum ? LLVMBuildAdd(l->builder, sum, base, "") : base;
+  }
   if (op->has_disp) {
     LLVMValueRef disp =
         l->setting == LIFT_BLOCK ? lifter_const(l, 4, insn->disp) : hole(l, "hole_disp0", 4);

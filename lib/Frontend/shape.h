@@ -26,6 +26,11 @@ bool shape_can_fuse(const struct insn *first, const struct insn *second);
  * of a few sets, so that there are fewer shapes. */
 uint8_t shape_round_flags(uint8_t live, uint8_t changed);
 
+/* Takes the address out of an instruction with a memory operand: parts[0] computes it into the
+ * temporary, parts[1] is the instruction on what lies there. Together they mean the same, through
+ * fewer shapes. False if the instruction has no memory operand or cannot be split. */
+bool shape_split_address(const struct insn *insn, struct insn parts[2]);
+
 uint64_t shape_hash(const struct shape *shape);
 
 #endif

@@ -17,7 +17,7 @@ struct code_cache code_cache;
 static uint8_t *page_down(uint8_t *at) { return (uint8_t *)((uintptr_t)at & ~(uintptr_t)(PAGE - 1)); }
 
 int code_cache_init(void) {
-  size_t size = CODE_SIZE + SLOT_LIMIT * sizeof(uint64_t);
+  size_t size = CODE_SIZE + SLOT_LIMIT * (sizeof(uint64_t) + sizeof(struct slot_target));
   uint8_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
     return -errno;
@@ -25,6 +25,7 @@ int code_cache_init(void) {
                                    .code_end = memory + CODE_SIZE,
                                    .head = memory,
                                    .slot = (uint64_t *)(memory + CODE_SIZE),
+                                   .target = (struct slot_target *)(memory + CODE_SIZE + SLOT_LIMIT * sizeof(uint64_t)),
                                    .slot_count = 1,
                                    .slot_limit = SLOT_LIMIT};
   return 0;

@@ -20,10 +20,18 @@
  * code is not changed once it has run. What must change (where a jump to another unit goes) is in
  * slots, in the data part, that code jumps through. */
 
+/* A linked slot first counts its jumps here, so that code that runs often is found. */
+struct slot_target {
+  uint64_t host;
+  int32_t count; /* jumps left until the target is translated anew, as a larger unit */
+  guest_addr eip;
+};
+
 struct code_cache {
   uint8_t *code, *code_end;  /* the whole code part */
   uint8_t *head;             /* the next free byte of code */
   uint64_t *slot;            /* host addresses that code jumps through */
+  struct slot_target *target; /* of the same index: where a counting slot goes on */
   uint32_t slot_count, slot_limit;
 };
 extern struct code_cache code_cache;
@@ -52,6 +60,7 @@ struct code_unit {
   uint32_t body_size; /* bytes covered by insn[] */
   guest_addr low;     /* base of unit_insn.guest */
   bool dropped;
+  bool large;          /* about a function; else one stretch of code */
   bool commits;        /* made by the llvm tier: the register file, not host registers, has the state */
   uint16_t insn_count, entry_count, page_count;
   struct unit_insn *insn; /* sorted by host */
@@ -69,14 +78,17 @@ int unit_insn_of_pc(const struct code_unit *unit, uintptr_t pc, bool *exact);
 
 /* Host code of guest address eip, 0 if there is none. Engine lock held, as for all below. */
 uintptr_t unit_lookup(guest_addr eip);
-/* eip's code is at host: exits that wait for it are linked. */
-void unit_map_insert(guest_addr eip, uintptr_t host);
+bool unit_lookup_large(guest_addr eip);
+/* eip's code is at host, in a unit that is large or not: exits to it are linked anew. */
+void unit_map_insert(guest_addr eip, uintptr_t host, bool large);
 
 /* A new exit slot for jumps to `target`; it goes to the target's code, or to `unlinked` while there
  * is none. 0 if there are no more slots. */
 uint32_t slot_new(guest_addr target);
-void slot_set_unlinked(uint32_t slot, uintptr_t unlinked);
+void slot_set_code(uint32_t slot, uintptr_t unlinked, uintptr_t counting);
 guest_addr slot_target(uint32_t slot);
+/* The slot has counted down. */
+bool slot_is_hot(uint32_t slot);
 
 /* Drops the units that depend on pages of [address, address + length). */
 void unit_drop(guest_addr address, uint32_t length);
@@ -84,9 +96,9 @@ void unit_drop_all(void);
 
 /* --- translate.c ------------------------------------------------------------------------------------ */
 
-/* Host code for eip, translated if need be; 0 if the bytes at eip cannot be fetched, with
+/* Host code for eip, translated if need be: for hot code as a large unit, else as a small one. 0 if the bytes at eip cannot be fetched, with
  * *fault set to the address. Engine lock held. */
-uintptr_t translate(guest_addr eip, guest_addr *fault);
+uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault);
 
 /* --- stencil_source.c: where stencils come from -------------------------------------------------------- */
 
@@ -152,8 +164,7 @@ uintptr_t stub_address(unsigned symbol);
 /* The inline jump to eip in r13d, by the thread's jump cache. */
 enum { PROBE_SIZE = 64 };
 uint8_t *stub_write_probe(uint8_t *at);
-/* An exit through a slot: jmp *slot, and the code that an unlinked slot points at. */
-enum { EXIT_SIZE = 24 };
+/* An exit through a slot: the jump, what an unlinked slot jumps to, what a counting one does. */
 uint8_t *stub_write_exit(uint8_t *at, uint32_t slot);
 
 int signals_init(void);

@@ -37,6 +37,7 @@ static struct {
   uint8_t *entry_code[UNIT_BLOCK_LIMIT];
   unsigned entry_count;
   uint8_t *code, *at;
+  bool large;
 } work;
 
 /* --- Fetching ----------------------------------------------------------------------------------------- */
@@ -124,6 +125,42 @@ static bool have(const struct insn *insns, unsigned count, uint8_t live, struct 
   return stencil_source_find(&shape, stencil);
 }
 
+/* One stencil of a sequence that does what an instruction or a pair does. */
+struct piece {
+  struct insn insn[2];
+  unsigned count;
+  struct stencil_code stencil;
+};
+enum { PIECE_LIMIT = 4 };
+
+static bool one_piece(const struct insn *insns, unsigned count, uint8_t live, struct piece *piece) {
+  /* A stencil that keeps more flags than are needed will do. */
+  if (!have(insns, count, live, &piece->stencil) && !have(insns, count, FLAGS_ALL, &piece->stencil))
+    return false;
+  if (count == 2 && piece->stencil.flags & STENCIL_REFUSED)
+    return false;
+  memcpy(piece->insn, insns, count * sizeof *insns);
+  piece->count = count;
+  return true;
+}
+
+/* The stencils for insns[0..count): one, or else those of a pair's instructions, or else address and
+ * operation apart. The number of pieces; 0 if a stencil is missing. */
+static unsigned resolve(const struct insn *insns, unsigned count, uint8_t live, struct piece pieces[]) {
+  if (one_piece(insns, count, live, pieces))
+    return 1;
+  if (count == 2) {
+    unsigned first = resolve(&insns[0], 1, (uint8_t)((live & ~insns[1].flags_written) | insns[1].flags_read), pieces);
+    unsigned second = first ? resolve(&insns[1], 1, live, pieces + first) : 0;
+    return second ? first + second : 0;
+  }
+  struct insn parts[2];
+  if (shape_split_address(insns, parts) && one_piece(&parts[0], 1, 0, &pieces[0]) &&
+      one_piece(&parts[1], 1, live, &pieces[1]))
+    return 2;
+  return 0;
+}
+
 static void note_missing(const struct insn *insns, unsigned count, uint8_t live) {
   if (missing.count == MISSING_LIMIT)
     return; /* the rest is made when it is met */
@@ -140,14 +177,20 @@ static void make_missing(void) {
   missing.count = 0;
 }
 
-/* The stencil of insns[0..count), made now if there is none. */
-static void get(const struct insn *insns, unsigned count, uint8_t live, struct stencil_code *stencil) {
-  if (have(insns, count, live, stencil))
-    return;
-  note_missing(insns, count, live);
-  make_missing();
-  if (!have(insns, count, live, stencil))
+/* The same, made now if something is missing. A pair whose stencil is refused falls back to its parts, which
+ * may be missing in turn. */
+static unsigned get(const struct insn *insns, unsigned count, uint8_t live, struct piece pieces[]) {
+  unsigned n = resolve(insns, count, live, pieces);
+  for (unsigned tries = 0; !n && tries < 2; tries++) {
+    note_missing(insns, count, live);
+    for (unsigned i = 0; tries && count == 2 && i < 2; i++)
+      note_missing(&insns[i], 1, FLAGS_ALL);
+    make_missing();
+    n = resolve(insns, count, live, pieces);
+  }
+  if (!n)
     engine_fatal(insns[0].eip, "no stencil for '%s'", insn_name(&insns[0].form));
+  return n;
 }
 
 static bool can_pair(const struct block *block, unsigned i) {
@@ -158,11 +201,11 @@ static bool can_pair(const struct block *block, unsigned i) {
 /* Asks for everything that is missing at once: LLVM compiles many shapes faster than one by one. */
 static void make_unit_stencils(void) {
   const struct unit *unit = &work.unit;
-  struct stencil_code stencil;
+  struct piece pieces[PIECE_LIMIT];
   for (unsigned b = 0; b < unit->block_count; b++)
     for (unsigned i = unit->block[b].first, end = i + unit->block[b].count; i < end; i++) {
       unsigned count = can_pair(&unit->block[b], i) ? 2 : 1;
-      if (!have(&unit->insn[i], count, unit->live[i + count - 1], &stencil))
+      if (!resolve(&unit->insn[i], count, unit->live[i + count - 1], pieces))
         note_missing(&unit->insn[i], count, unit->live[i + count - 1]);
       i += count - 1;
     }
@@ -261,25 +304,26 @@ static void emit_helper_jump(guest_addr eip, unsigned helper) {
   work.at += 4;
 }
 
-static void emit(const struct insn *insns, unsigned count, uint8_t live, const struct block *block) {
-  struct stencil_code stencil;
-  get(insns, count, live, &stencil);
-  if (stencil.flags & STENCIL_REFUSED && count == 2) {
-    emit(&insns[0], 1, (uint8_t)(live | insns[1].flags_read), NULL);
-    emit(&insns[1], 1, live, block);
+static void emit_piece(const struct piece *piece, const struct block *block) {
+  const struct stencil_code *stencil = &piece->stencil;
+  if (stencil->flags & STENCIL_REFUSED) {
+    emit_helper_jump(piece->insn[0].eip, HELPER_uncompiled);
     return;
   }
-  if (stencil.flags & STENCIL_REFUSED) {
-    emit_helper_jump(insns[0].eip, HELPER_uncompiled);
-    return;
-  }
-  uint8_t *code = work.at, *end = code + stencil.size;
-  memcpy(code, stencil.code, stencil.size);
-  bool probe = stencil.flags & STENCIL_TAIL_DISPATCH;
-  for (unsigned r = 0; r < stencil.reloc_count; r++)
-    if (!probe || stencil.reloc[r].offset + 4 != stencil.size)
-      patch(&stencil.reloc[r], code, end, insns, count, block);
+  uint8_t *code = work.at, *end = code + stencil->size;
+  memcpy(code, stencil->code, stencil->size);
+  bool probe = stencil->flags & STENCIL_TAIL_DISPATCH;
+  for (unsigned r = 0; r < stencil->reloc_count; r++)
+    if (!probe || stencil->reloc[r].offset + 4 != stencil->size)
+      patch(&stencil->reloc[r], code, end, piece->insn, piece->count, block);
   work.at = probe ? stub_write_probe(end - 5) : end;
+}
+
+static void emit(const struct insn *insns, unsigned count, uint8_t live, const struct block *block) {
+  struct piece pieces[PIECE_LIMIT];
+  unsigned n = get(insns, count, live, pieces);
+  for (unsigned i = 0; i < n; i++)
+    emit_piece(&pieces[i], i + 1 == n ? block : NULL);
 }
 
 static void emit_jump(int block, guest_addr eip) {
@@ -360,18 +404,22 @@ static void find_entries(void) {
   const struct unit *unit = &work.unit;
   for (unsigned b = 0; b < unit->block_count; b++) {
     guest_addr eip = unit->insn[unit->block[b].first].eip;
-    if (unit->block[b].leader && !unit_lookup(eip)) {
+    if (unit->block[b].leader && (work.large ? !unit_lookup_large(eip) : !unit_lookup(eip))) {
       work.entry_code[work.entry_count] = work.block_code[b];
       work.entry[work.entry_count++] = eip;
     }
   }
 }
 
+/* A stretch of code that runs perhaps once should cost little. */
+enum { SMALL_UNIT = 32 };
+
 static bool discover_unit(guest_addr eip, guest_addr *fault) {
   struct discover_options options = {.fetch = fetch,
                                      .return_flags = engine.return_flags,
                                      .precise = engine.precise,
-                                     .insn_limit = UNIT_INSN_LIMIT};
+                                     .follow = work.large,
+                                     .insn_limit = work.large ? UNIT_INSN_LIMIT : SMALL_UNIT};
   work.page_count = 0;
   if (!discover(&work.unit, eip, &options)) {
     *fault = work.unit.fetch_address;
@@ -380,10 +428,11 @@ static bool discover_unit(guest_addr eip, guest_addr *fault) {
   return true;
 }
 
-uintptr_t translate(guest_addr eip, guest_addr *fault) {
+uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
   uintptr_t known = unit_lookup(eip);
-  if (known)
+  if (known && (!hot || unit_lookup_large(eip)))
     return known;
+  work.large = hot;
   if (!discover_unit(eip, fault))
     return 0;
   if (work.unit.needs_return_flags && !engine.return_flags) {
@@ -406,6 +455,7 @@ uintptr_t translate(guest_addr eip, guest_addr *fault) {
                            .code_size = (uint32_t)(work.at - work.code),
                            .body_size = (uint32_t)(body_end - work.code),
                            .low = work.unit.low,
+                           .large = work.large,
                            .insn_count = (uint16_t)work.insn_count,
                            .page_count = (uint16_t)work.page_count,
                            .insn = work.insn,
@@ -415,6 +465,6 @@ uintptr_t translate(guest_addr eip, guest_addr *fault) {
   unit.entry_count = (uint16_t)work.entry_count;
   unit_add(&unit);
   for (unsigned i = 0; i < work.entry_count; i++)
-    unit_map_insert(work.entry[i], (uintptr_t)work.entry_code[i]);
+    unit_map_insert(work.entry[i], (uintptr_t)work.entry_code[i], work.large);
   return unit_lookup(eip);
 }

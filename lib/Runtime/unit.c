@@ -20,17 +20,22 @@ static uint32_t unit_count;
 struct place {
   guest_addr eip;
   uint32_t host;       /* offset in the code cache; 0: not translated */
-  uint32_t first_slot; /* chain of exits to it */
+  uint32_t first_slot : 31; /* chain of exits to it */
+  uint32_t large : 1;       /* its code is part of a large unit */
 };
 static struct place *places; /* open addressing; a free one has eip, host and first_slot 0 */
 static uint32_t place_count, place_size;
 
+/* What translated code does not need of a slot. */
 struct exit_slot {
-  guest_addr target;
-  uint32_t next;
-  uint32_t unlinked; /* offset in the code cache */
+  uint32_t next;     /* chain of the slots of one target */
+  uint32_t unlinked; /* offsets in the code cache: where it goes without a target … */
+  uint32_t counting; /* … and while it counts */
 };
 static struct exit_slot *slots;
+
+/* Jumps through a slot before its target counts as hot: about where translating it anew has paid off. */
+enum { HOT_COUNT = 400 };
 
 static void *reserve(size_t size) {
   void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -136,16 +141,40 @@ static void slot_store(uint32_t slot, uint32_t offset) {
   __atomic_store_n(&code_cache.slot[slot], host_address(offset), __ATOMIC_RELEASE);
 }
 
+/* Points the slot at the place's code: straight if that is large, counting if not. */
+static void slot_link(uint32_t slot, const struct place *place) {
+  struct slot_target *target = &code_cache.target[slot];
+  if (!slots[slot].unlinked)
+    return; /* keeps a forgotten place alive; no code */
+  __atomic_store_n(&target->host, host_address(place->host), __ATOMIC_RELEASE);
+  if (!place->host)
+    slot_store(slot, slots[slot].unlinked);
+  else if (place->large)
+    slot_store(slot, place->host);
+  else
+    slot_store(slot, slots[slot].counting);
+}
+
 uintptr_t unit_lookup(guest_addr eip) {
   const struct place *place = place_find(eip);
   return place->host ? host_address(place->host) : 0;
 }
 
-void unit_map_insert(guest_addr eip, uintptr_t host) {
+bool unit_lookup_large(guest_addr eip) {
+  const struct place *place = place_find(eip);
+  return place->host && place->large;
+}
+
+static void forget_cached_jump(guest_addr eip);
+
+void unit_map_insert(guest_addr eip, uintptr_t host, bool large) {
   struct place *place = place_make(eip);
+  if (place->host)
+    forget_cached_jump(eip);
   place->host = host_offset(host);
+  place->large = large;
   for (uint32_t slot = place->first_slot; slot; slot = slots[slot].next)
-    slot_store(slot, place->host);
+    slot_link(slot, place);
 }
 
 uint32_t slot_new(guest_addr target) {
@@ -153,18 +182,21 @@ uint32_t slot_new(guest_addr target) {
     return 0;
   uint32_t slot = code_cache.slot_count++;
   struct place *place = place_make(target);
-  slots[slot] = (struct exit_slot){.target = target, .next = place->first_slot};
-  place->first_slot = slot;
+  slots[slot] = (struct exit_slot){.next = place->first_slot};
+  code_cache.target[slot] = (struct slot_target){.eip = target, .count = HOT_COUNT};
+  place->first_slot = slot & INT32_MAX;
   return slot;
 }
 
-void slot_set_unlinked(uint32_t slot, uintptr_t unlinked) {
+void slot_set_code(uint32_t slot, uintptr_t unlinked, uintptr_t counting) {
   slots[slot].unlinked = host_offset(unlinked);
-  const struct place *place = place_find(slots[slot].target);
-  slot_store(slot, place->host ? place->host : slots[slot].unlinked);
+  slots[slot].counting = host_offset(counting);
+  slot_link(slot, place_find(code_cache.target[slot].eip));
 }
 
-guest_addr slot_target(uint32_t slot) { return slots[slot].target; }
+guest_addr slot_target(uint32_t slot) { return code_cache.target[slot].eip; }
+
+bool slot_is_hot(uint32_t slot) { return code_cache.target[slot].count <= 0; }
 
 /* --- Dropping --------------------------------------------------------------------------------------------- */
 
@@ -176,14 +208,24 @@ static void forget_place(guest_addr eip) {
   if (!place->host)
     return;
   if (!place->first_slot) {
-    uint32_t slot = slot_new(eip);
+    slot_new(eip);
     place = place_find(eip);
-    if (slot)
-      slots[slot].unlinked = 0;
   }
   place->host = 0;
   for (uint32_t slot = place->first_slot; slot; slot = slots[slot].next)
-    slot_store(slot, slots[slot].unlinked);
+    slot_link(slot, place);
+}
+
+static void forget_entry(struct jump_cache_entry *entry, bool first) {
+  __atomic_store_n(&entry->eip, first ? 1 : 0, __ATOMIC_RELEASE);
+}
+
+static void forget_cached_jump(guest_addr eip) {
+  for (struct engine_thread *thread = engine.threads; thread; thread = thread->next) {
+    struct jump_cache_entry *entry = &thread->cpu->jump_cache[(eip >> 4 ^ eip) & (JUMP_CACHE_SIZE - 1)];
+    if (entry->eip == eip)
+      forget_entry(entry, entry == thread->cpu->jump_cache);
+  }
 }
 
 static bool depends_on(const struct code_unit *unit, uint32_t first_page, uint32_t last_page) {
@@ -197,7 +239,7 @@ static void clear_jump_caches(void) {
   for (struct engine_thread *thread = engine.threads; thread; thread = thread->next)
     for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++)
       if (thread->cpu->jump_cache[i].eip)
-        __atomic_store_n(&thread->cpu->jump_cache[i].eip, i == 0 ? 1 : 0, __ATOMIC_RELEASE);
+        forget_entry(&thread->cpu->jump_cache[i], i == 0);
 }
 
 static void drop_pages(uint32_t first_page, uint32_t last_page) {

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +47,10 @@ static void made(void *context, const struct stencil_code *code) {
 static void refused(void *context, const struct stencil_source *source, const char *why) {
   struct worker *worker = context;
   worker->refused++;
+  /* So that a program that has it, but does not run it, need not load LLVM to learn the same. */
+  struct stencil_code none = {.flags = STENCIL_REFUSED};
+  shape_of(&none.shape, source->insn, source->count, source->live);
+  made(context, &none);
   if (options.verbose) {
     char text[160];
     shape_source_print(source, text, sizeof text);
@@ -65,37 +68,9 @@ static void write_all(int fd, const void *data, size_t size) {
   }
 }
 
-/* The linker's hash of this program (the note of type NT_GNU_BUILD_ID). */
-static int find_build_id(struct dl_phdr_info *info, size_t size, void *id) {
-  (void)size;
-  for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-    if (info->dlpi_phdr[i].p_type != PT_NOTE)
-      continue;
-    const char *at = (const char *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-    const char *end = at + info->dlpi_phdr[i].p_memsz;
-    while (at + sizeof(ElfW(Nhdr)) <= end) {
-      const ElfW(Nhdr) *note = (const ElfW(Nhdr) *)at;
-      const char *name = at + sizeof *note, *description = name + (note->n_namesz + 3) / 4 * 4;
-      if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(name, "GNU", 4) == 0 &&
-          note->n_descsz >= STENCIL_BUILD_ID_SIZE) {
-        memcpy(id, description, STENCIL_BUILD_ID_SIZE);
-        return 1;
-      }
-      at = description + (note->n_descsz + 3) / 4 * 4;
-    }
-  }
-  return -1; /* the first object is the program itself; no other will do */
-}
-
-/* Stencils that one build of the lifter made are no use to another. The lifter is linked into this
- * program, so the program's own hash stands for it. */
 static void build_id(uint8_t id[STENCIL_BUILD_ID_SIZE]) {
-  if (options.build_id_text) {
-    memset(id, 0, STENCIL_BUILD_ID_SIZE);
-    snprintf((char *)id, STENCIL_BUILD_ID_SIZE, "%s", options.build_id_text);
-  } else if (dl_iterate_phdr(find_build_id, id) != 1) {
-    die("has no build id", "uemu-stencils");
-  }
+  memset(id, 0, STENCIL_BUILD_ID_SIZE);
+  snprintf((char *)id, STENCIL_BUILD_ID_SIZE, "%s", options.build_id_text ? options.build_id_text : "");
 }
 
 static void work(const struct shape_set *set, unsigned part, int fd) {
@@ -171,6 +146,7 @@ int main(int argc, char **argv) {
       shape_source_write(&set.source[i], stdout);
     return 0;
   }
+  shape_set_complete(&set);
   if (options.jobs > set.count / 16 + 1)
     options.jobs = (unsigned)(set.count / 16 + 1);
   enum { JOB_LIMIT = 64 };

@@ -7,6 +7,7 @@
 
 #include "Frontend/discover.h"
 
+#include <Zydis/Mnemonic.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -174,7 +175,7 @@ static void add_unit(struct shape_set *set, const struct unit *unit) {
  * code is met as the translator would meet it, and data in between costs little. */
 static void add_range(struct shape_set *set, struct code_range range) {
   static struct unit unit;
-  struct discover_options options = {.fetch = fetch, .context = &range, .insn_limit = UNIT_INSN_LIMIT};
+  struct discover_options options = {.fetch = fetch, .context = &range, .insn_limit = UNIT_INSN_LIMIT, .follow = true};
   for (uint32_t at = range.start; at < range.end;) {
     if (!discover(&unit, at, &options)) {
       at++;
@@ -219,4 +220,94 @@ bool shape_set_add_elf(struct shape_set *set, const char *path) {
   }
   munmap((void *)file, size);
   return good;
+}
+
+/* --- Completion ----------------------------------------------------------------------------------------- */
+
+/* Every addressing form, into the temporary. */
+static void add_addresses(struct shape_set *set) {
+  static const uint32_t segments[] = {0, 1 + SEG_FS, 1 + SEG_GS};
+  uint8_t load[] = {0x8B, 0x00}; /* mov eax,[eax]: what is varied */
+  struct insn insn, parts[2];
+  insn_decode(&insn, load, sizeof load, 0);
+  for (unsigned s = 0; s < 3; s++)
+    for (uint32_t base = 0; base <= REGISTER_NONE; base++)
+      for (uint32_t index = 0; index <= REGISTER_NONE; index++)
+        for (uint32_t scale = 0; scale < (index == REGISTER_NONE ? 1 : 4); scale++)
+          for (uint32_t disp = 0; disp < 2; disp++) {
+            if (index == GPR_ESP || (base == REGISTER_NONE && !disp))
+              continue;
+            struct operand *op = &insn.form.op[1];
+            op->reg = base;
+            op->index = index;
+            op->scale = scale;
+            op->has_disp = disp;
+            op->segment = segments[s];
+            if (shape_split_address(&insn, parts))
+              shape_set_add(set, &parts[0], 1, 0);
+          }
+}
+
+static bool takes_any_register(const struct insn *insn) {
+  return insn->form.op[0].kind != OPERAND_CONSTANT && insn->form.op[1].kind != OPERAND_CONSTANT &&
+         insn->form.op[2].kind != OPERAND_CONSTANT;
+}
+
+/* The instruction with every choice of general registers for its explicit register operands. */
+static void add_registers(struct shape_set *set, const struct insn *insn, uint8_t live) {
+  unsigned at[2], count = 0;
+  for (unsigned i = 0; i < 4 && count < 2; i++)
+    if (insn->form.op[i].kind == OPERAND_GPR)
+      at[count++] = i;
+  shape_set_add(set, insn, 1, live);
+  if (count == 0 || !takes_any_register(insn))
+    return;
+  for (unsigned a = 0; a < GPR_COUNT; a++)
+    for (unsigned b = 0; b < (count == 2 ? GPR_COUNT : 1); b++) {
+      struct insn other = *insn;
+      other.form.op[at[0]].reg = a;
+      if (count == 2)
+        other.form.op[at[1]].reg = b;
+      shape_set_add(set, &other, 1, live);
+    }
+}
+
+/* Shifts by cl, in and out of ax: their registers are not free. */
+static bool registers_are_free(const struct insn *insn) {
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_SHL:
+  case ZYDIS_MNEMONIC_SHR:
+  case ZYDIS_MNEMONIC_SAR:
+  case ZYDIS_MNEMONIC_ROL:
+  case ZYDIS_MNEMONIC_ROR:
+  case ZYDIS_MNEMONIC_RCL:
+  case ZYDIS_MNEMONIC_RCR:
+  case ZYDIS_MNEMONIC_SHLD:
+  case ZYDIS_MNEMONIC_SHRD:
+  case ZYDIS_MNEMONIC_IN:
+  case ZYDIS_MNEMONIC_OUT:
+    return false;
+  default:
+    return !(insn->form.attributes & INSN_STRING);
+  }
+}
+
+void shape_set_complete(struct shape_set *set) {
+  static const uint8_t kept[] = {0, FLAGS_ALL};
+  add_addresses(set);
+  size_t count = set->count;
+  for (size_t i = 0; i < count; i++)
+    for (unsigned k = 0; k < set->source[i].count; k++)
+      for (unsigned f = 0; f < 2; f++) {
+        struct insn insn = set->source[i].insn[k], parts[2];
+        const struct insn *use = &insn;
+        if (insn.form.op[0].reg == REGISTER_TEMPORARY && insn.form.op[0].kind == OPERAND_GPR)
+          continue;
+        if (shape_split_address(&insn, parts))
+          use = &parts[1];
+        if (registers_are_free(use))
+          add_registers(set, use, kept[f]);
+        else
+          shape_set_add(set, use, 1, kept[f]);
+      }
 }

@@ -24,6 +24,10 @@ void shape_source_write(const struct stencil_source *source, FILE *file);
 /* Every shape that translating the file's executable sections would ask for. */
 bool shape_set_add_elf(struct shape_set *set, const char *path);
 
+/* Adds what lets the translator do without a shape of its own for an instruction (translate.c,
+ * resolve): the parts of pairs, addresses apart from operations, and all registers. */
+void shape_set_complete(struct shape_set *set);
+
 /* For messages: mnemonics and bytes. */
 void shape_source_print(const struct stencil_source *source, char *text, size_t size);
 

@@ -49,14 +49,27 @@ uint8_t *stub_write_probe(uint8_t *at) {
   return emit32(at, table + 8);
 }
 
+static uint8_t *emit_rip32(uint8_t *at, const void *target) {
+  return emit32(at, (uint32_t)((uintptr_t)target - (uintptr_t)at - 4));
+}
+
 uint8_t *stub_write_exit(uint8_t *at, uint32_t slot) {
-  uintptr_t address = (uintptr_t)&code_cache.slot[slot];
-  at = EMIT(at, 0xFF, 0x25);                         /* jmp *slot(%rip) */
-  at = emit32(at, (uint32_t)(address - (uintptr_t)at - 4));
-  slot_set_unlinked(slot, (uintptr_t)at);
-  at = EMIT(at, 0x41, 0xBB);                         /* mov $slot,%r11d */
+  at = EMIT(at, 0xFF, 0x25); /* jmp *slot(%rip) */
+  at = emit_rip32(at, &code_cache.slot[slot]);
+  uint8_t *unlinked = at;
+  at = EMIT(at, 0x41, 0xBB); /* mov $slot,%r11d */
   at = emit32(at, slot);
-  return emit_near_jump(at, link_stub);
+  at = emit_near_jump(at, link_stub);
+  uint8_t *counting = at;
+  at = EMIT(at, 0xFF, 0x0D); /* decl count(%rip) */
+  at = emit_rip32(at, &code_cache.target[slot].count);
+  at = EMIT(at, 0x74); /* jz unlinked */
+  *at = (uint8_t)(unlinked - at - 1);
+  at++;
+  at = EMIT(at, 0xFF, 0x25); /* jmp *host(%rip) */
+  at = emit_rip32(at, &code_cache.target[slot].host);
+  slot_set_code(slot, (uintptr_t)unlinked, (uintptr_t)counting);
+  return at;
 }
 
 void stubs_init(void) {

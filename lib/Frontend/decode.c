@@ -231,7 +231,9 @@ static bool is_harmless(const ZydisDecodedInstruction *zi, const struct insn *in
   case ZYDIS_CATEGORY_BINARY:
     return zi->mnemonic != ZYDIS_MNEMONIC_DIV && zi->mnemonic != ZYDIS_MNEMONIC_IDIV;
   case ZYDIS_CATEGORY_DATAXFER:
-    return insn->form.op[0].kind == OPERAND_GPR && insn->form.op[1].kind != OPERAND_OTHER;
+    /* movd from an MMX register waits for pending x87 exceptions. */
+    return insn->form.op[0].kind == OPERAND_GPR && insn->form.op[1].kind != OPERAND_OTHER &&
+           insn->form.op[1].kind != OPERAND_MMX;
   case ZYDIS_CATEGORY_COND_BR:
   case ZYDIS_CATEGORY_UNCOND_BR:
     return insn->flow != FLOW_TRAP;

@@ -317,9 +317,16 @@ static bool same_instruction(const struct decoded *guest, const struct decoded *
 /* What may stand beside the instruction. */
 static bool is_incidental(const struct decoded *host, const struct decoded *guest) {
   bool fcmov = guest->insn.meta.isa_set == ZYDIS_ISA_SET_FCMOV;
+  /* A helper corrects what these stored. */
+  bool corrected =
+      guest->insn.mnemonic == ZYDIS_MNEMONIC_FNSTENV || guest->insn.mnemonic == ZYDIS_MNEMONIC_FNSAVE;
   switch (host->insn.mnemonic) {
   case ZYDIS_MNEMONIC_JMP:
     return true;
+  case ZYDIS_MNEMONIC_CALL:
+  case ZYDIS_MNEMONIC_LEA:
+  case ZYDIS_MNEMONIC_ADD:
+    return corrected;
   case ZYDIS_MNEMONIC_SETB:
   case ZYDIS_MNEMONIC_SETZ:
   case ZYDIS_MNEMONIC_SETP:
@@ -328,7 +335,7 @@ static bool is_incidental(const struct decoded *host, const struct decoded *gues
     return guest->insn.cpu_flags->modified != 0 || (fcmov && host->insn.mnemonic == ZYDIS_MNEMONIC_SETZ);
   case ZYDIS_MNEMONIC_MOV:
     return (host->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY && host->op[0].mem.segment == ZYDIS_REGISTER_GS) ||
-           is_high_byte(&guest->op[1]);
+           corrected || is_high_byte(&guest->op[1]);
   case ZYDIS_MNEMONIC_SHR:
     return is_high_byte(&guest->op[1]);
   case ZYDIS_MNEMONIC_CMP:

@@ -8,8 +8,6 @@
 
 #include <llvm-c/TargetMachine.h>
 
-extern const char jit_features[];
-
 /* The machine that guest code is compiled for; the caller disposes of it. NULL with *message set. */
 LLVMTargetMachineRef jit_target_machine(LLVMCodeGenOptLevel level, char **message);
 

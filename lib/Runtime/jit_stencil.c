@@ -35,14 +35,11 @@ LLVMTargetMachineRef jit_target_machine(LLVMCodeGenOptLevel level, char **messag
   LLVMTargetRef target;
   if (LLVMGetTargetFromTriple(lift_triple, &target, message))
     return NULL;
-  /* The baseline CPU: stencils are built on one machine and run on others. The features let
-   * inline assembly name instructions that the guest's cpuid offers. */
-  return LLVMCreateTargetMachine(target, lift_triple, "x86-64", jit_features, level, LLVMRelocStatic,
+  /* The baseline CPU, whatever this one is: stencils are built on one machine and run on others. Inline
+   * assembly may name any instruction, features or not; the guest's cpuid says which the host has. */
+  return LLVMCreateTargetMachine(target, lift_triple, "x86-64", "-slow-3ops-lea", level, LLVMRelocStatic,
                                  LLVMCodeModelSmall);
 }
-
-const char jit_features[] = "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+pclmul,+sha,+lzcnt,+bmi,+bmi2,+movbe,+adx,+fxsr,"
-                            "+cx16,-slow-3ops-lea";
 
 /* --- Names to symbols ---------------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,9 +69,37 @@ static void write_all(int fd, const void *data, size_t size) {
   }
 }
 
+/* The linker's hash of this program (the note of type NT_GNU_BUILD_ID). */
+static int find_build_id(struct dl_phdr_info *info, size_t size, void *id) {
+  (void)size;
+  for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+    if (info->dlpi_phdr[i].p_type != PT_NOTE)
+      continue;
+    const char *at = (const char *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+    const char *end = at + info->dlpi_phdr[i].p_memsz;
+    while (at + sizeof(ElfW(Nhdr)) <= end) {
+      const ElfW(Nhdr) *note = (const ElfW(Nhdr) *)at;
+      const char *name = at + sizeof *note, *description = name + (note->n_namesz + 3) / 4 * 4;
+      if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(name, "GNU", 4) == 0 &&
+          note->n_descsz >= STENCIL_BUILD_ID_SIZE) {
+        memcpy(id, description, STENCIL_BUILD_ID_SIZE);
+        return 1;
+      }
+      at = description + (note->n_descsz + 3) / 4 * 4;
+    }
+  }
+  return -1; /* the first object is the program itself; no other will do */
+}
+
+/* Stencils that one build of the lifter made are no use to another. The lifter is linked into this
+ * program, so the program's own hash stands for it. */
 static void build_id(uint8_t id[STENCIL_BUILD_ID_SIZE]) {
-  memset(id, 0, STENCIL_BUILD_ID_SIZE);
-  snprintf((char *)id, STENCIL_BUILD_ID_SIZE, "%s", options.build_id_text ? options.build_id_text : "");
+  if (options.build_id_text) {
+    memset(id, 0, STENCIL_BUILD_ID_SIZE);
+    snprintf((char *)id, STENCIL_BUILD_ID_SIZE, "%s", options.build_id_text);
+  } else if (dl_iterate_phdr(find_build_id, id) != 1) {
+    die("has no build id", "uemu-stencils");
+  }
 }
 
 static void work(const struct shape_set *set, unsigned part, int fd) {

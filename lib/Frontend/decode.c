@@ -137,12 +137,36 @@ static bool flags_are_conditional(const struct insn *insn) {
   }
 }
 
+/* Flags that the manual calls undefined after the instruction, and the CPU leaves as they were. (The
+ * others are set to something: the lifter's families say to what.) */
+static uint8_t undefined_flags_kept(ZydisMnemonic mnemonic) {
+  switch (mnemonic) {
+  case ZYDIS_MNEMONIC_BT:
+  case ZYDIS_MNEMONIC_BTC:
+  case ZYDIS_MNEMONIC_BTR:
+  case ZYDIS_MNEMONIC_BTS:
+    return FLAGS_ALL & ~FLAGS_C;
+  case ZYDIS_MNEMONIC_MUL:
+  case ZYDIS_MNEMONIC_IMUL:
+    return FLAGS_ALL & ~(FLAGS_C | FLAGS_O);
+  case ZYDIS_MNEMONIC_DIV:
+  case ZYDIS_MNEMONIC_IDIV:
+    return FLAGS_C | FLAGS_O;
+  case ZYDIS_MNEMONIC_LZCNT:
+  case ZYDIS_MNEMONIC_TZCNT:
+    return FLAGS_O;
+  default:
+    return FLAGS_NONE;
+  }
+}
+
 static void flags_of(struct insn *insn, const ZydisDecodedInstruction *zi) {
   const ZydisAccessedFlags *flags = zi->cpu_flags;
   if (!flags)
     return;
   insn->flags_read = flag_mask(flags->tested);
   insn->flags_changed = flag_mask(flags->modified | flags->set_0 | flags->set_1 | flags->undefined);
+  insn->flags_changed &= (uint8_t)~undefined_flags_kept(zi->mnemonic);
   insn->flags_written = flags_are_conditional(insn) ? 0 : insn->flags_changed;
 }
 
@@ -198,6 +222,11 @@ static bool is_string(const ZydisDecodedInstruction *zi) {
   return zi->meta.category == ZYDIS_CATEGORY_STRINGOP || zi->meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
 }
 
+/* Memory operands that are not visible, and can be overridden: by segment and by address size. */
+static bool has_implicit_memory(const ZydisDecodedInstruction *zi) {
+  return is_string(zi) || zi->mnemonic == ZYDIS_MNEMONIC_XLAT;
+}
+
 static uint8_t attributes_of(const ZydisDecodedInstruction *zi) {
   uint8_t attributes = 0;
   if (zi->attributes & ZYDIS_ATTRIB_HAS_LOCK)
@@ -208,6 +237,12 @@ static uint8_t attributes_of(const ZydisDecodedInstruction *zi) {
       attributes |= INSN_REP;
     if (zi->attributes & ZYDIS_ATTRIB_HAS_REPNE)
       attributes |= INSN_REPNE;
+  }
+  if (has_implicit_memory(zi)) {
+    if (zi->attributes & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
+      attributes |= INSN_SEGMENT_FS;
+    if (zi->attributes & ZYDIS_ATTRIB_HAS_SEGMENT_GS)
+      attributes |= INSN_SEGMENT_GS;
   }
   if (zi->attributes & ZYDIS_ATTRIB_HAS_VEX)
     attributes |= INSN_VEX;
@@ -312,7 +347,7 @@ enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t siz
       op->kind = OPERAND_OTHER;
     }
   }
-  if (zi.address_width == 16 && (memory || insn->form.attributes & INSN_STRING || zi.mnemonic == ZYDIS_MNEMONIC_LEA ||
+  if (zi.address_width == 16 && (memory || has_implicit_memory(&zi) || zi.mnemonic == ZYDIS_MNEMONIC_LEA ||
                                  zi.meta.category == ZYDIS_CATEGORY_COND_BR))
     insn->form.attributes |= INSN_ADDRESS16;
   insn->condition = condition_of(zi.mnemonic);

@@ -74,6 +74,8 @@ enum insn_attribute {
   INSN_STRING = 1 << 3,    /* a string instruction (movsd and cmpsd are SSE's without it) */
   INSN_ADDRESS16 = 1 << 4, /* 16-bit addresses, and cx, si, di for ecx, esi, edi */
   INSN_VEX = 1 << 5,
+  INSN_SEGMENT_FS = 1 << 6, /* of an implicit memory operand: string instructions' source, xlat */
+  INSN_SEGMENT_GS = 1 << 7,
 };
 
 struct insn_form {

@@ -122,6 +122,9 @@ static inline uint32_t operand_constant(const struct insn *insn, unsigned i) {
 /* General registers by number and size in bytes (1: al cl dl bl ah ch dh bh). */
 LLVMValueRef gpr_read(struct lifter *l, unsigned reg, unsigned bytes);
 void gpr_write(struct lifter *l, unsigned reg, unsigned bytes, LLVMValueRef value);
+/* In stencils, has LLVM keep a general register in the host register that it is pinned to, up to here:
+ * after an access whose address or value LLVM might else compute there. */
+void gpr_keep(struct lifter *l, unsigned reg);
 LLVMValueRef xmm_read(struct lifter *l, unsigned reg, LLVMTypeRef type); /* a 128-bit type */
 void xmm_write(struct lifter *l, unsigned reg, LLVMValueRef value);      /* any 128-bit type */
 

@@ -1,111 +1,191 @@
-/* Instructions with a lock prefix, and those that compare and exchange or exchange and add: true
- * atomics under the prefix.
+/* Read-modify-write instructions that are atomic with a lock prefix; xadd, xchg, cmpxchg and cmpxchg8b
+ * also without it.
  *
- * LLVM is told that the operand is aligned, so that it emits the locked instruction; that works
- * at any address, as on the guest. */
-#include "Frontend/lift.h"
+ * Where LLVM has an atomic operation that becomes one locked instruction whatever flags are wanted
+ * (add, sub, inc, dec, xadd: lock xadd or better), it is used. Otherwise LLVM would make a loop
+ * around cmpxchg, which holds values in eax while it may fault; there it is the host's own locked
+ * instruction. Operands that are not aligned are atomic all the same, as on the CPU. */
+#include "Frontend/lift_support.h"
 
 #include <Zydis/Zydis.h>
+#include <stdio.h>
 
-static LLVMValueRef atomic(struct lifter *l, const struct insn *insn, LLVMAtomicRMWBinOp operation, LLVMValueRef value) {
+static LLVMValueRef atomic(struct lifter *l, const struct insn *insn, LLVMAtomicRMWBinOp operation,
+                           LLVMValueRef by) {
   LLVMValueRef pointer = guest_pointer(l, operand_address(l, insn, 0));
-  LLVMValueRef old = LLVMBuildAtomicRMW(l->builder, operation, pointer, value,
-                                        LLVMAtomicOrderingSequentiallyConsistent, false);
+  LLVMValueRef old =
+      LLVMBuildAtomicRMW(l->builder, operation, pointer, by, LLVMAtomicOrderingSequentiallyConsistent, false);
   LLVMSetVolatile(old, true);
-  LLVMSetAlignment(old, insn->form.op[0].size);
+  LLVMSetAlignment(old, insn->form.op[0].size); /* else LLVM calls a library for it */
   return old;
 }
 
-/* {old value, whether `expected` was there and `wanted` is now}. */
-static LLVMValueRef compare_exchange(struct lifter *l, LLVMValueRef address, unsigned bytes, LLVMValueRef expected,
-                                     LLVMValueRef wanted) {
-  LLVMValueRef both = LLVMBuildAtomicCmpXchg(l->builder, guest_pointer(l, address), expected, wanted,
-                                             LLVMAtomicOrderingSequentiallyConsistent,
-                                             LLVMAtomicOrderingSequentiallyConsistent, false);
-  LLVMSetVolatile(both, true);
-  LLVMSetAlignment(both, bytes);
-  return both;
+/* add, inc. */
+static void lift_add(struct lifter *l, const struct insn *insn) {
+  bool inc = insn->form.mnemonic == ZYDIS_MNEMONIC_INC;
+  LLVMTypeRef type = lifter_int(l, insn->form.op[0].size);
+  LLVMValueRef by = inc ? LLVMConstInt(type, 1, false) : operand_read(l, insn, 1);
+  LLVMValueRef old = atomic(l, insn, LLVMAtomicRMWBinOpAdd, by);
+  flags_set_add(l, old, by, NULL, LLVMBuildAdd(l->builder, old, by, ""), inc);
 }
 
-/* Without a memory operand the prefix is #UD; decoding has seen to that. */
-static void lift_locked_add(struct lifter *l, const struct insn *insn) {
-  LLVMValueRef b = operand_read(l, insn, 1);
-  LLVMValueRef old = atomic(l, insn, LLVMAtomicRMWBinOpAdd, b);
-  flags_set_add(l, old, b, NULL, LLVMBuildAdd(l->builder, old, b, ""), false);
+/* sub, dec. */
+static void lift_sub(struct lifter *l, const struct insn *insn) {
+  bool dec = insn->form.mnemonic == ZYDIS_MNEMONIC_DEC;
+  LLVMTypeRef type = lifter_int(l, insn->form.op[0].size);
+  LLVMValueRef by = dec ? LLVMConstInt(type, 1, false) : operand_read(l, insn, 1);
+  LLVMValueRef old = atomic(l, insn, LLVMAtomicRMWBinOpSub, by);
+  flags_set_sub(l, old, by, NULL, LLVMBuildSub(l->builder, old, by, ""), dec);
 }
 
-static void lift_locked_sub(struct lifter *l, const struct insn *insn) {
-  LLVMValueRef b = operand_read(l, insn, 1);
-  LLVMValueRef old = atomic(l, insn, LLVMAtomicRMWBinOpSub, b);
-  flags_set_sub(l, old, b, NULL, LLVMBuildSub(l->builder, old, b, ""), false);
-}
-
-static void lift_locked_logic(struct lifter *l, const struct insn *insn) {
-  LLVMValueRef b = operand_read(l, insn, 1), result;
-  switch (insn->form.mnemonic) {
-  case ZYDIS_MNEMONIC_AND:
-    result = LLVMBuildAnd(l->builder, atomic(l, insn, LLVMAtomicRMWBinOpAnd, b), b, "");
-    break;
-  case ZYDIS_MNEMONIC_OR:
-    result = LLVMBuildOr(l->builder, atomic(l, insn, LLVMAtomicRMWBinOpOr, b), b, "");
-    break;
-  default:
-    result = LLVMBuildXor(l->builder, atomic(l, insn, LLVMAtomicRMWBinOpXor, b), b, "");
-  }
-  flags_set_logic(l, result);
-}
-
-static void lift_locked_inc(struct lifter *l, const struct insn *insn) {
-  LLVMValueRef one = LLVMConstInt(lifter_int(l, insn->form.op[0].size), 1, false);
-  if (insn->form.mnemonic == ZYDIS_MNEMONIC_INC) {
-    LLVMValueRef old = atomic(l, insn, LLVMAtomicRMWBinOpAdd, one);
-    flags_set_add(l, old, one, NULL, LLVMBuildAdd(l->builder, old, one, ""), true);
-  } else {
-    LLVMValueRef old = atomic(l, insn, LLVMAtomicRMWBinOpSub, one);
-    flags_set_sub(l, old, one, NULL, LLVMBuildSub(l->builder, old, one, ""), true);
-  }
-}
-
-static void lift_locked_not(struct lifter *l, const struct insn *insn) {
+static void lift_not(struct lifter *l, const struct insn *insn) {
   atomic(l, insn, LLVMAtomicRMWBinOpXor, LLVMConstAllOnes(lifter_int(l, insn->form.op[0].size)));
 }
 
-/* neg, adc, sbb: a loop around compare-and-exchange. The first load is not pinned to eax, as the
- * exchange's comparand is, so that a fault finds eax unchanged. */
-static void lift_locked_loop(struct lifter *l, const struct insn *insn) {
+/* --- The host's own -------------------------------------------------------------------------------- */
+
+static const char *lock_prefix(const struct insn *insn) {
+  return insn->form.attributes & INSN_LOCK ? "lock\n" : "";
+}
+
+static LLVMValueRef memory_pointer(struct lifter *l, const struct insn *insn) {
+  return guest_pointer(l, operand_address(l, insn, 0));
+}
+
+/* and, or, xor. */
+static void lift_logic(struct lifter *l, const struct insn *insn) {
+  LLVMTypeRef type = lifter_int(l, insn->form.op[0].size);
+  char text[32];
+  snprintf(text, sizeof text, "%s%s%c @1, @0", lock_prefix(insn), insn_name(&insn->form),
+           operand_suffix(insn->form.op[0].size));
+  struct host_asm code = {.text = text,
+                          .inputs = "*m,r,~{memory}",
+                          .memory = type,
+                          .effects = true,
+                          .flags = FLAGS_P | FLAGS_Z | FLAGS_S};
+  host_asm(l, &code, (LLVMValueRef[]){memory_pointer(l, insn), operand_read(l, insn, 1)}, 2);
+  host_asm_write_flags(l, &code);
+  flag_write(l, FLAG_C, LLVMConstNull(l->i1));
+  flag_write(l, FLAG_O, LLVMConstNull(l->i1));
+  flag_write(l, FLAG_A, LLVMConstNull(l->i1));
+}
+
+/* adc, sbb: the carry goes into the host's CF first. */
+static void lift_add_carry(struct lifter *l, const struct insn *insn) {
+  LLVMTypeRef type = lifter_int(l, insn->form.op[0].size);
+  char text[48];
+  snprintf(text, sizeof text, "btl $$0, @2\n%s%s%c @1, @0", lock_prefix(insn), insn_name(&insn->form),
+           operand_suffix(insn->form.op[0].size));
+  struct host_asm code = {
+      .text = text, .inputs = "*m,r,r,~{memory}", .memory = type, .effects = true, .flags = FLAGS_ALL};
+  LLVMValueRef carry = LLVMBuildZExt(l->builder, flag_read(l, FLAG_C), l->i32, "");
+  host_asm(l, &code, (LLVMValueRef[]){memory_pointer(l, insn), operand_read(l, insn, 1), carry}, 3);
+  host_asm_write_flags(l, &code);
+}
+
+static void lift_neg(struct lifter *l, const struct insn *insn) {
+  char text[32];
+  snprintf(text, sizeof text, "%sneg%c @0", lock_prefix(insn), operand_suffix(insn->form.op[0].size));
+  struct host_asm code = {.text = text,
+                          .inputs = "*m,~{memory}",
+                          .memory = lifter_int(l, insn->form.op[0].size),
+                          .effects = true,
+                          .flags = FLAGS_ALL};
+  LLVMValueRef pointer = memory_pointer(l, insn);
+  host_asm(l, &code, &pointer, 1);
+  host_asm_write_flags(l, &code);
+}
+
+/* bts, btr, btc. */
+static void lift_bit_test(struct lifter *l, const struct insn *insn) {
   unsigned bytes = insn->form.op[0].size;
-  LLVMTypeRef type = lifter_int(l, bytes);
-  LLVMValueRef b = insn->form.mnemonic == ZYDIS_MNEMONIC_NEG ? NULL : operand_read(l, insn, 1);
-  LLVMValueRef carry = b ? flag_read(l, FLAG_C) : NULL;
-  LLVMValueRef address = operand_address(l, insn, 0);
-  LLVMValueRef first = memory_load(l, type, address);
-  LLVMBasicBlockRef before = LLVMGetInsertBlock(l->builder);
-  LLVMBasicBlockRef loop = LLVMAppendBasicBlockInContext(l->context, l->function, "retry");
-  LLVMBasicBlockRef done = LLVMAppendBasicBlockInContext(l->context, l->function, "done");
-  LLVMBuildBr(l->builder, loop);
-  LLVMPositionBuilderAtEnd(l->builder, loop);
-  LLVMValueRef old = LLVMBuildPhi(l->builder, type, ""), result;
-  if (!b) {
-    result = LLVMBuildNeg(l->builder, old, "");
+  char text[32];
+  snprintf(text, sizeof text, "%s%s%c @1, @0", lock_prefix(insn), insn_name(&insn->form),
+           operand_suffix(bytes));
+  struct host_asm code = {.text = text,
+                          .inputs = "*m,r,~{memory}",
+                          .memory = lifter_int(l, bytes),
+                          .effects = true,
+                          .flags = FLAGS_C};
+  LLVMValueRef pointer = guest_pointer(l, bit_string_address(l, insn));
+  host_asm(l, &code, (LLVMValueRef[]){pointer, bit_index(l, insn)}, 2);
+  host_asm_write_flags(l, &code);
+}
+
+/* --- Exchanges, locked or not ------------------------------------------------------------------------ */
+
+static void lift_xadd(struct lifter *l, const struct insn *insn) {
+  LLVMValueRef by = operand_read(l, insn, 1), old, sum;
+  if (operand_is(insn, 0, OPERAND_MEMORY)) {
+    unsigned bytes = insn->form.op[0].size;
+    char text[32];
+    snprintf(text, sizeof text, "%sxadd%c $0, @0", lock_prefix(insn), operand_suffix(bytes));
+    struct host_asm code = {.text = text,
+                            .outputs = "=r",
+                            .inputs = "*m,0,~{memory}",
+                            .memory = lifter_int(l, bytes),
+                            .result = {lifter_int(l, bytes)},
+                            .effects = true};
+    host_asm(l, &code, (LLVMValueRef[]){memory_pointer(l, insn), by}, 2);
+    old = code.value[0];
+    sum = LLVMBuildAdd(l->builder, old, by, "");
+    operand_write(l, insn, 1, old);
   } else {
-    LLVMValueRef with = LLVMBuildZExt(l->builder, carry, type, "");
-    bool add = insn->form.mnemonic == ZYDIS_MNEMONIC_ADC;
-    result = add ? LLVMBuildAdd(l->builder, LLVMBuildAdd(l->builder, old, b, ""), with, "")
-                 : LLVMBuildSub(l->builder, LLVMBuildSub(l->builder, old, b, ""), with, "");
+    old = operand_read(l, insn, 0);
+    sum = LLVMBuildAdd(l->builder, old, by, "");
+    operand_write(l, insn, 1, old);
+    operand_write(l, insn, 0, sum); /* last: both may be the same register */
   }
-  LLVMValueRef both = compare_exchange(l, address, bytes, old, result);
-  LLVMValueRef found = LLVMBuildExtractValue(l->builder, both, 0, "");
-  LLVMBuildCondBr(l->builder, LLVMBuildExtractValue(l->builder, both, 1, ""), done, loop);
-  LLVMValueRef values[2] = {first, found};
-  LLVMBasicBlockRef blocks[2] = {before, loop};
-  LLVMAddIncoming(old, values, blocks, 2);
-  LLVMPositionBuilderAtEnd(l->builder, done);
-  if (!b)
-    flags_set_sub(l, LLVMConstNull(type), old, NULL, result, false);
-  else if (insn->form.mnemonic == ZYDIS_MNEMONIC_ADC)
-    flags_set_add(l, old, b, carry, result, false);
-  else
-    flags_set_sub(l, old, b, carry, result, false);
+  flags_set_add(l, old, by, NULL, sum, false);
+}
+
+/* The accumulator is compared with the operand; equal: the operand becomes the source; unequal: the
+ * accumulator becomes the operand. Flags as cmp accumulator, operand. */
+static void lift_cmpxchg(struct lifter *l, const struct insn *insn) {
+  unsigned bytes = insn->form.op[0].size;
+  LLVMValueRef expected = gpr_read(l, GPR_EAX, bytes), source = operand_read(l, insn, 1), old;
+  if (operand_is(insn, 0, OPERAND_MEMORY)) {
+    char text[40];
+    snprintf(text, sizeof text, "%scmpxchg%c @2, @0", lock_prefix(insn), operand_suffix(bytes));
+    /* All of eax goes in and comes out: the rest of it stays. */
+    struct host_asm code = {.text = text,
+                            .outputs = "={eax}",
+                            .inputs = "*m,0,r,~{memory}",
+                            .memory = lifter_int(l, bytes),
+                            .result = {l->i32},
+                            .effects = true};
+    host_asm(l, &code, (LLVMValueRef[]){memory_pointer(l, insn), l->gpr[GPR_EAX], source}, 3);
+    gpr_write(l, GPR_EAX, 4, code.value[0]);
+    old = gpr_read(l, GPR_EAX, bytes);
+  } else {
+    old = operand_read(l, insn, 0);
+    LLVMValueRef equal = LLVMBuildICmp(l->builder, LLVMIntEQ, expected, old, "");
+    gpr_write(l, GPR_EAX, bytes, LLVMBuildSelect(l->builder, equal, expected, old, ""));
+    operand_write(l, insn, 0, LLVMBuildSelect(l->builder, equal, source, operand_read(l, insn, 0), ""));
+  }
+  flags_set_sub(l, expected, old, NULL, LLVMBuildSub(l->builder, expected, old, ""), false);
+}
+
+/* edx:eax against eight bytes, ecx:ebx into them. The host wants ebx, which LLVM keeps for itself:
+ * it is set aside in r10 meanwhile. When it faults, only that host register is lost, and the way
+ * out of translated code restores it. */
+static void lift_cmpxchg8b(struct lifter *l, const struct insn *insn) {
+  char text[96];
+  snprintf(text, sizeof text, "movq %%rbx, %%r10\nmovl @1, %%ebx\n%scmpxchg8b (@0)\nmovq %%r10, %%rbx",
+           lock_prefix(insn));
+  struct host_asm code = {.text = text,
+                          .outputs = "={eax},={edx}",
+                          .inputs = "{r11},r,0,1,{ecx},~{r10},~{memory}",
+                          .result = {l->i32, l->i32},
+                          .effects = true,
+                          .flags = FLAGS_Z};
+  host_asm(l, &code,
+           (LLVMValueRef[]){operand_address(l, insn, 0), l->gpr[GPR_EBX], l->gpr[GPR_EAX], l->gpr[GPR_EDX],
+                            l->gpr[GPR_ECX]},
+           5);
+  gpr_write(l, GPR_EAX, 4, code.value[0]);
+  gpr_write(l, GPR_EDX, 4, code.value[1]);
+  host_asm_write_flags(l, &code);
 }
 
 /* Exchange with memory is atomic, lock prefix or not (SDM, XCHG). */
@@ -119,107 +199,34 @@ static void lift_xchg(struct lifter *l, const struct insn *insn) {
   operand_write(l, insn, 1, first);
 }
 
-/* xadd: memory forms exchange first, so that the register changes last. */
-static void lift_xadd(struct lifter *l, const struct insn *insn) {
-  LLVMValueRef b = operand_read(l, insn, 1), a;
-  if (insn->form.attributes & INSN_LOCK)
-    a = atomic(l, insn, LLVMAtomicRMWBinOpAdd, b);
-  else
-    a = operand_read(l, insn, 0);
-  LLVMValueRef sum = LLVMBuildAdd(l->builder, a, b, "");
-  if (operand_is(insn, 0, OPERAND_GPR)) {
-    operand_write(l, insn, 1, a);
-    operand_write(l, insn, 0, sum); /* the destination wins where they are one register */
-  } else {
-    if (!(insn->form.attributes & INSN_LOCK))
-      operand_write(l, insn, 0, sum);
-    operand_write(l, insn, 1, insn->form.op[1].size == 4 ? value_after_accesses(l, a) : a);
-  }
-  flags_set_add(l, a, b, NULL, sum, false);
-}
-
-static void lift_cmpxchg(struct lifter *l, const struct insn *insn) {
-  unsigned bytes = insn->form.op[0].size;
-  LLVMValueRef accumulator = gpr_read(l, GPR_EAX, bytes), source = operand_read(l, insn, 1), found, equal;
-  if (operand_is(insn, 0, OPERAND_MEMORY)) {
-    /* Without the prefix it may as well be atomic: nobody can tell. */
-    LLVMValueRef both = compare_exchange(l, operand_address(l, insn, 0), bytes, accumulator, source);
-    found = LLVMBuildExtractValue(l->builder, both, 0, "");
-    equal = LLVMBuildExtractValue(l->builder, both, 1, "");
-    gpr_write(l, GPR_EAX, bytes, found); /* equal: what it held */
-  } else {
-    found = operand_read(l, insn, 0);
-    equal = LLVMBuildICmp(l->builder, LLVMIntEQ, accumulator, found, "");
-    LLVMValueRef value = LLVMBuildSelect(l->builder, equal, source, found, "");
-    gpr_write(l, GPR_EAX, bytes, LLVMBuildSelect(l->builder, equal, accumulator, found, ""));
-    operand_write(l, insn, 0, value);
-  }
-  flags_set_sub(l, accumulator, found, NULL, LLVMBuildSub(l->builder, accumulator, found, ""), false);
-}
-
-static LLVMValueRef join(struct lifter *l, LLVMValueRef low, LLVMValueRef high) {
-  LLVMValueRef top = LLVMBuildShl(l->builder, LLVMBuildZExt(l->builder, high, l->i64, ""), lifter_const(l, 8, 32), "");
-  return LLVMBuildOr(l->builder, top, LLVMBuildZExt(l->builder, low, l->i64, ""), "");
-}
-
-static void lift_cmpxchg8b(struct lifter *l, const struct insn *insn) {
-  LLVMValueRef expected = join(l, l->gpr[GPR_EAX], l->gpr[GPR_EDX]);
-  LLVMValueRef wanted = join(l, l->gpr[GPR_EBX], l->gpr[GPR_ECX]);
-  /* 64-bit operations need r10 and r11 here: rax is pinned and must be whole at a fault. */
-  LLVMValueRef both = compare_exchange(l, operand_address(l, insn, 0), 8, expected, wanted);
-  LLVMValueRef found = LLVMBuildExtractValue(l->builder, both, 0, "");
-  gpr_write(l, GPR_EAX, 4, LLVMBuildTrunc(l->builder, found, l->i32, ""));
-  LLVMValueRef high = LLVMBuildLShr(l->builder, found, lifter_const(l, 8, 32), "");
-  gpr_write(l, GPR_EDX, 4, LLVMBuildTrunc(l->builder, high, l->i32, ""));
-  flag_write(l, FLAG_Z, LLVMBuildExtractValue(l->builder, both, 1, ""));
-}
-
-/* lock bts, btr, btc: the bit as before, the word by and, or, xor. */
-static void lift_locked_bt(struct lifter *l, const struct insn *insn) {
-  unsigned bytes = insn->form.op[0].size;
-  LLVMTypeRef type = lifter_int(l, bytes);
-  LLVMValueRef offset = operand_read(l, insn, 1);
-  LLVMValueRef address = operand_address(l, insn, 0);
-  if (operand_is(insn, 1, OPERAND_GPR)) {
-    LLVMValueRef wide = LLVMBuildSExt(l->builder, offset, l->i32, "");
-    LLVMValueRef words = LLVMBuildAShr(l->builder, wide, lifter_const(l, 4, bytes == 4 ? 5 : 4), "");
-    address = LLVMBuildAdd(l->builder, address,
-                           LLVMBuildShl(l->builder, words, lifter_const(l, 4, bytes == 4 ? 2 : 1), ""), "");
-  }
-  LLVMValueRef bit = LLVMBuildAnd(l->builder, offset, LLVMConstInt(type, 8 * bytes - 1, false), "");
-  LLVMValueRef mask = LLVMBuildShl(l->builder, LLVMConstInt(type, 1, false), bit, "");
-  LLVMAtomicRMWBinOp operation = LLVMAtomicRMWBinOpOr;
-  if (insn->form.mnemonic == ZYDIS_MNEMONIC_BTR) {
-    operation = LLVMAtomicRMWBinOpAnd;
-    mask = LLVMBuildNot(l->builder, mask, "");
-  } else if (insn->form.mnemonic == ZYDIS_MNEMONIC_BTC) {
-    operation = LLVMAtomicRMWBinOpXor;
-  }
-  LLVMValueRef old = LLVMBuildAtomicRMW(l->builder, operation, guest_pointer(l, address), mask,
-                                        LLVMAtomicOrderingSequentiallyConsistent, false);
-  LLVMSetVolatile(old, true);
-  LLVMSetAlignment(old, bytes);
-  flag_write(l, FLAG_C, LLVMBuildTrunc(l->builder, LLVMBuildLShr(l->builder, old, bit, ""), l->i1, ""));
-}
-
-const struct lift_rule lift_rules_atomic[] = {
-    {ZYDIS_MNEMONIC_ADD, lift_locked_add},   {ZYDIS_MNEMONIC_SUB, lift_locked_sub},
-    {ZYDIS_MNEMONIC_AND, lift_locked_logic}, {ZYDIS_MNEMONIC_OR, lift_locked_logic},
-    {ZYDIS_MNEMONIC_XOR, lift_locked_logic}, {ZYDIS_MNEMONIC_INC, lift_locked_inc},
-    {ZYDIS_MNEMONIC_DEC, lift_locked_inc},   {ZYDIS_MNEMONIC_NOT, lift_locked_not},
-    {ZYDIS_MNEMONIC_NEG, lift_locked_loop},  {ZYDIS_MNEMONIC_ADC, lift_locked_loop},
-    {ZYDIS_MNEMONIC_SBB, lift_locked_loop},  {ZYDIS_MNEMONIC_XADD, lift_xadd},
-    {ZYDIS_MNEMONIC_CMPXCHG, lift_cmpxchg},  {ZYDIS_MNEMONIC_CMPXCHG8B, lift_cmpxchg8b},
-    {ZYDIS_MNEMONIC_BTS, lift_locked_bt},    {ZYDIS_MNEMONIC_BTR, lift_locked_bt},
-    {ZYDIS_MNEMONIC_BTC, lift_locked_bt},    {ZYDIS_MNEMONIC_XCHG, lift_xchg},
+/* Without the prefix. */
+const struct lift_rule lift_rules_exchange[] = {
+    {ZYDIS_MNEMONIC_CMPXCHG, lift_cmpxchg},
+    {ZYDIS_MNEMONIC_CMPXCHG8B, lift_cmpxchg8b},
+    {ZYDIS_MNEMONIC_XADD, lift_xadd},
+    {ZYDIS_MNEMONIC_XCHG, lift_xchg},
     {0, NULL},
 };
 
-/* The same instructions without the prefix. */
-const struct lift_rule lift_rules_exchange[] = {
-    {ZYDIS_MNEMONIC_XCHG, lift_xchg},
-    {ZYDIS_MNEMONIC_XADD, lift_xadd},
+/* With it. Decoding has made #UD of the prefix without a memory operand. */
+const struct lift_rule lift_rules_atomic[] = {
+    {ZYDIS_MNEMONIC_ADC, lift_add_carry},
+    {ZYDIS_MNEMONIC_ADD, lift_add},
+    {ZYDIS_MNEMONIC_AND, lift_logic},
+    {ZYDIS_MNEMONIC_BTC, lift_bit_test},
+    {ZYDIS_MNEMONIC_BTR, lift_bit_test},
+    {ZYDIS_MNEMONIC_BTS, lift_bit_test},
     {ZYDIS_MNEMONIC_CMPXCHG, lift_cmpxchg},
     {ZYDIS_MNEMONIC_CMPXCHG8B, lift_cmpxchg8b},
+    {ZYDIS_MNEMONIC_DEC, lift_sub},
+    {ZYDIS_MNEMONIC_INC, lift_add},
+    {ZYDIS_MNEMONIC_NEG, lift_neg},
+    {ZYDIS_MNEMONIC_NOT, lift_not},
+    {ZYDIS_MNEMONIC_OR, lift_logic},
+    {ZYDIS_MNEMONIC_SBB, lift_add_carry},
+    {ZYDIS_MNEMONIC_SUB, lift_sub},
+    {ZYDIS_MNEMONIC_XADD, lift_xadd},
+    {ZYDIS_MNEMONIC_XCHG, lift_xchg},
+    {ZYDIS_MNEMONIC_XOR, lift_logic},
     {0, NULL},
 };

@@ -1,10 +1,14 @@
 /* Data movement: mov, lea, movzx, push, pop, cmovcc, setcc and their kin. */
-#include "Frontend/lift.h"
+#include "Frontend/lift_support.h"
 #include "Runtime/helpers.h"
 
 #include <Zydis/Zydis.h>
 
 static void lift_mov(struct lifter *l, const struct insn *insn) {
+  if (operand_is(insn, 0, OPERAND_OTHER) || operand_is(insn, 1, OPERAND_OTHER)) {
+    lift_privileged(l, insn); /* control and debug registers */
+    return;
+  }
   if (operand_is(insn, 0, OPERAND_SEGMENT)) {
     static const int helpers[SEG_COUNT] = {HELPER_load_es, HELPER_trap_ud, HELPER_load_ss,
                                            HELPER_load_ds, HELPER_load_fs, HELPER_load_gs};
@@ -166,9 +170,10 @@ static void lift_bswap(struct lifter *l, const struct insn *insn) {
 
 static void lift_xlat(struct lifter *l, const struct insn *insn) {
   LLVMValueRef index = LLVMBuildZExt(l->builder, gpr_read(l, GPR_EAX, 1), l->i32, "");
-  LLVMValueRef address = LLVMBuildAdd(l->builder, l->gpr[GPR_EBX], index, "");
+  LLVMValueRef offset = LLVMBuildAdd(l->builder, l->gpr[GPR_EBX], index, "");
   if (insn->form.attributes & INSN_ADDRESS16)
-    address = LLVMBuildAnd(l->builder, address, lifter_const(l, 4, 0xFFFF), "");
+    offset = LLVMBuildAnd(l->builder, offset, lifter_const(l, 4, 0xFFFF), "");
+  LLVMValueRef address = segment_add_base(l, implicit_segment(insn), offset);
   gpr_write(l, GPR_EAX, 1, memory_load(l, l->i8, address));
 }
 

@@ -1,104 +1,110 @@
-/* Multiplication and division. */
-#include "Frontend/lift.h"
+/* Multiplication and division.
+ *
+ * Division is the host's own instruction in the same registers: its #DE is the guest's. */
+#include "Frontend/lift_support.h"
 
 #include <Zydis/Zydis.h>
-#include <string.h>
+#include <stdio.h>
 
-/* cf and of: the product does not fit the lower half. zf, sf, pf and af are undefined; the CPUs measured
- * set sf, zf and pf from nothing in common, so they keep what they had. */
-static void set_overflow(struct lifter *l, LLVMValueRef overflow) {
+/* CF and OF say that the product did not fit; the others, undefined in the
+ * manual, are kept, as AMD's Zen does. */
+static void set_flags(struct lifter *l, LLVMValueRef overflow) {
   flag_write(l, FLAG_C, overflow);
   flag_write(l, FLAG_O, overflow);
 }
 
-typedef LLVMValueRef extend_function(LLVMBuilderRef, LLVMValueRef, LLVMTypeRef, const char *);
-
-/* The full product, and whether extending its lower half gives it back. */
-static LLVMValueRef product(struct lifter *l, LLVMValueRef a, LLVMValueRef b, extend_function *extend) {
-  unsigned bits = LLVMGetIntTypeWidth(LLVMTypeOf(a));
-  LLVMTypeRef wide = LLVMIntTypeInContext(l->context, 2 * bits);
-  LLVMValueRef full =
-      LLVMBuildMul(l->builder, extend(l->builder, a, wide, ""), extend(l->builder, b, wide, ""), "");
-  LLVMValueRef low = LLVMBuildTrunc(l->builder, full, LLVMTypeOf(a), "");
-  LLVMValueRef again = extend(l->builder, low, wide, "");
-  set_overflow(l, LLVMBuildICmp(l->builder, LLVMIntNE, again, full, ""));
-  return full;
+static LLVMValueRef widen(struct lifter *l, LLVMValueRef value, bool is_signed) {
+  LLVMTypeRef type = lifter_int(l, value_bits(value) / 4);
+  return is_signed ? LLVMBuildSExt(l->builder, value, type, "") : LLVMBuildZExt(l->builder, value, type, "");
 }
 
-/* To ax, dx:ax or edx:eax. */
-static void write_wide(struct lifter *l, LLVMValueRef full, unsigned bytes) {
-  if (bytes == 1) {
-    gpr_write(l, GPR_EAX, 2, full);
+/* edx:eax = eax * op by the host's own instruction, which LLVM does not choose. */
+static void lift_multiply_by_host(struct lifter *l, const struct insn *insn) {
+  char text[16];
+  snprintf(text, sizeof text, "%sl @0", insn_name(&insn->form));
+  struct host_asm code = {.text = text,
+                          .outputs = "={eax},={edx}",
+                          .inputs = "r,0",
+                          .result = {l->i32, l->i32},
+                          .flags = FLAGS_C | FLAGS_O};
+  host_asm(l, &code, (LLVMValueRef[]){operand_read(l, insn, 0), l->gpr[GPR_EAX]}, 2);
+  gpr_write(l, GPR_EAX, 4, code.value[0]);
+  gpr_write(l, GPR_EDX, 4, code.value[1]);
+  host_asm_write_flags(l, &code);
+}
+
+/* mul and imul with one operand: ax = al * op; dx:ax = ax * op; edx:eax = eax * op. */
+static void lift_multiply_wide(struct lifter *l, const struct insn *insn, bool is_signed) {
+  unsigned bytes = insn->form.op[0].size;
+  if (bytes == 4 && l->setting == LIFT_STENCIL) {
+    lift_multiply_by_host(l, insn);
     return;
   }
-  LLVMTypeRef half = lifter_int(l, bytes);
-  LLVMValueRef shift = LLVMConstInt(LLVMTypeOf(full), 8 * bytes, false);
-  gpr_write(l, GPR_EAX, bytes, LLVMBuildTrunc(l->builder, full, half, ""));
-  gpr_write(l, GPR_EDX, bytes, LLVMBuildTrunc(l->builder, LLVMBuildLShr(l->builder, full, shift, ""), half, ""));
+  LLVMValueRef product = LLVMBuildMul(l->builder, widen(l, operand_read_first(l, insn, 0), is_signed),
+                                      widen(l, gpr_read(l, GPR_EAX, bytes), is_signed), "");
+  LLVMValueRef low = value_resize(l, product, bytes);
+  LLVMValueRef fits = LLVMBuildICmp(l->builder, LLVMIntEQ, widen(l, low, is_signed), product, "");
+  if (bytes == 1) {
+    gpr_write(l, GPR_EAX, 2, product);
+  } else {
+    LLVMValueRef high = LLVMBuildLShr(l->builder, product, value_const(product, 8 * bytes), "");
+    gpr_write(l, GPR_EAX, bytes, low);
+    gpr_write(l, GPR_EDX, bytes, value_resize(l, high, bytes));
+  }
+  set_flags(l, LLVMBuildNot(l->builder, fits, ""));
 }
 
-static void lift_mul(struct lifter *l, const struct insn *insn) {
-  unsigned bytes = insn->form.op[0].size;
-  LLVMValueRef factor = operand_read(l, insn, 0);
-  write_wide(l, product(l, gpr_read(l, GPR_EAX, bytes), factor, LLVMBuildZExt), bytes);
-}
+static void lift_mul(struct lifter *l, const struct insn *insn) { lift_multiply_wide(l, insn, false); }
 
 static void lift_imul(struct lifter *l, const struct insn *insn) {
   if (insn->form.op[1].kind == OPERAND_NONE) {
-    unsigned bytes = insn->form.op[0].size;
-    LLVMValueRef factor = operand_read(l, insn, 0);
-    write_wide(l, product(l, gpr_read(l, GPR_EAX, bytes), factor, LLVMBuildSExt), bytes);
+    lift_multiply_wide(l, insn, true);
     return;
   }
   bool three = insn->form.op[2].kind != OPERAND_NONE;
-  LLVMValueRef a = operand_read(l, insn, three ? 1 : 0), b = operand_read(l, insn, three ? 2 : 1);
-  /* Else LLVM would put the immediate into the destination and multiply that by the operand. */
-  if (three && operand_is(insn, 1, OPERAND_MEMORY))
-    a = value_after_accesses(l, a);
-  /* The overflow intrinsic keeps the multiplication at its own width. */
-  LLVMTypeRef type = LLVMTypeOf(a);
-  const char name[] = "llvm.smul.with.overflow";
-  unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
+  LLVMValueRef a = three ? operand_read_first(l, insn, 1) : operand_read(l, insn, 0);
+  LLVMValueRef b = operand_read(l, insn, three ? 2 : 1);
   LLVMValueRef arguments[2] = {a, b};
-  LLVMValueRef both = LLVMBuildCall2(l->builder, LLVMIntrinsicGetType(l->context, id, &type, 1),
-                                     LLVMGetIntrinsicDeclaration(l->module, id, &type, 1), arguments, 2, "");
+  LLVMValueRef both = value_intrinsic(l, "llvm.smul.with.overflow", arguments, 2);
   operand_write(l, insn, 0, LLVMBuildExtractValue(l->builder, both, 0, ""));
-  set_overflow(l, LLVMBuildExtractValue(l->builder, both, 1, ""));
+  set_flags(l, LLVMBuildExtractValue(l->builder, both, 1, ""));
 }
 
-/* The host's own instruction: its #DE is the guest's, with nothing changed. */
+static void set_div_flags(struct lifter *l, const struct host_asm *code) {
+  host_asm_write_flags(l, code);
+  flag_write(l, FLAG_A, LLVMConstAllOnes(l->i1));
+}
+
+/* div, idiv: al, ah = ax / op; ax, dx = dx:ax / op; eax, edx = edx:eax / op. The flags are undefined
+ * in the manual: AMD's Zen keeps CF and OF, sets AF, and the others as it comes. */
 static void lift_div(struct lifter *l, const struct insn *insn) {
-  bool is_signed = insn->form.mnemonic == ZYDIS_MNEMONIC_IDIV;
   unsigned bytes = insn->form.op[0].size;
+  char text[16];
+  snprintf(text, sizeof text, "%s%c @0", insn_name(&insn->form), operand_suffix(bytes));
+  struct host_asm code = {.text = text, .effects = true, .flags = FLAGS_P | FLAGS_Z | FLAGS_S};
   LLVMValueRef divisor = operand_read(l, insn, 0);
   if (bytes == 1) {
-    LLVMTypeRef types[2] = {l->i16, l->i8};
-    LLVMTypeRef type = LLVMFunctionType(l->i16, types, 2, false);
-    const char *text = is_signed ? "idivb $2" : "divb $2";
-    const char constraints[] = "={ax},{ax},r,~{flags}";
-    LLVMValueRef code = LLVMGetInlineAsm(type, text, strlen(text), constraints, strlen(constraints), true, false,
-                                         LLVMInlineAsmDialectATT, false);
-    LLVMValueRef arguments[2] = {gpr_read(l, GPR_EAX, 2), divisor};
-    gpr_write(l, GPR_EAX, 2, LLVMBuildCall2(l->builder, type, code, arguments, 2, ""));
+    code.outputs = "={ax}";
+    code.inputs = "r,0";
+    code.result[0] = l->i16;
+    host_asm(l, &code, (LLVMValueRef[]){divisor, gpr_read(l, GPR_EAX, 2)}, 2);
+    gpr_write(l, GPR_EAX, 2, code.value[0]);
+    set_div_flags(l, &code);
     return;
   }
-  LLVMTypeRef part = lifter_int(l, bytes);
-  LLVMTypeRef results[2] = {part, part}, types[3] = {part, part, part};
-  LLVMTypeRef type = LLVMFunctionType(LLVMStructTypeInContext(l->context, results, 2, false), types, 3, false);
-  const char *text = bytes == 4 ? (is_signed ? "idivl $4" : "divl $4") : (is_signed ? "idivw $4" : "divw $4");
-  const char *constraints = bytes == 4 ? "={eax},={edx},{eax},{edx},r,~{flags}" : "={ax},={dx},{ax},{dx},r,~{flags}";
-  LLVMValueRef code = LLVMGetInlineAsm(type, text, strlen(text), constraints, strlen(constraints), true, false,
-                                       LLVMInlineAsmDialectATT, false);
-  LLVMValueRef arguments[3] = {gpr_read(l, GPR_EAX, bytes), gpr_read(l, GPR_EDX, bytes), divisor};
-  LLVMValueRef both = LLVMBuildCall2(l->builder, type, code, arguments, 3, "");
-  gpr_write(l, GPR_EAX, bytes, LLVMBuildExtractValue(l->builder, both, 0, ""));
-  gpr_write(l, GPR_EDX, bytes, LLVMBuildExtractValue(l->builder, both, 1, ""));
+  code.outputs = bytes == 2 ? "={ax},={dx}" : "={eax},={edx}";
+  code.inputs = "r,0,1";
+  code.result[0] = code.result[1] = lifter_int(l, bytes);
+  host_asm(l, &code, (LLVMValueRef[]){divisor, gpr_read(l, GPR_EAX, bytes), gpr_read(l, GPR_EDX, bytes)}, 3);
+  gpr_write(l, GPR_EAX, bytes, code.value[0]);
+  gpr_write(l, GPR_EDX, bytes, code.value[1]);
+  set_div_flags(l, &code);
 }
 
 const struct lift_rule lift_rules_muldiv[] = {
-    {ZYDIS_MNEMONIC_MUL, lift_mul},
-    {ZYDIS_MNEMONIC_IMUL, lift_imul},
     {ZYDIS_MNEMONIC_DIV, lift_div},
     {ZYDIS_MNEMONIC_IDIV, lift_div},
+    {ZYDIS_MNEMONIC_IMUL, lift_imul},
+    {ZYDIS_MNEMONIC_MUL, lift_mul},
     {0, NULL},
 };

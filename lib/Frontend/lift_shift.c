@@ -1,8 +1,8 @@
 /* Shifts and rotates (SDM vol. 2, SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR, SHLD, SHRD).
  *
  * The count is masked to five bits; a count of 0 leaves the flags alone. Eight- and sixteen-bit
- * operands are shifted in 32 bits, so that counts past their width need no special case. OF for counts other than 1, and AF, undefined in the manual,
- * are as AMD's Zen sets them. */
+ * operands are shifted in 32 bits, so that counts past their width need no special case. OF for counts other
+ * than 1, and AF, undefined in the manual, are as AMD's Zen sets them. */
 #include "Frontend/lift_support.h"
 
 #include <Zydis/Zydis.h>
@@ -54,7 +54,8 @@ static LLVMValueRef top_bits_differ(struct lifter *l, LLVMValueRef value) {
 
 /* By the host's own instruction on a register. `other` is shld's and shrd's source, or the carry
  * (i32) of rcl and rcr, or NULL; of the flags, rotates change CF and OF only. */
-static void lift_by_host(struct lifter *l, const struct insn *insn, LLVMValueRef other, const struct count *count) {
+static void lift_by_host(struct lifter *l, const struct insn *insn, LLVMValueRef other,
+                         const struct count *count) {
   unsigned mnemonic = insn->form.mnemonic;
   bool through_carry = mnemonic == ZYDIS_MNEMONIC_RCL || mnemonic == ZYDIS_MNEMONIC_RCR;
   bool rotates = through_carry || mnemonic == ZYDIS_MNEMONIC_ROL || mnemonic == ZYDIS_MNEMONIC_ROR;
@@ -72,7 +73,9 @@ static void lift_by_host(struct lifter *l, const struct insn *insn, LLVMValueRef
   struct host_asm code = {
       .text = text,
       .outputs = "=&r",
-      .inputs = !count->not_zero ? other ? "0,r" : "0" : other ? "0,r,{ecx}" : "0,{ecx}",
+      .inputs = !count->not_zero ? other ? "0,r" : "0"
+                : other          ? "0,r,{ecx}"
+                                 : "0,{ecx}",
       .result = {LLVMTypeOf(value)},
       .flags = FLAGS_C | FLAGS_O,
   };
@@ -94,7 +97,8 @@ static void lift_by_host(struct lifter *l, const struct insn *insn, LLVMValueRef
 /* What LLVM makes of a shift by cl whose flags count may keep ecx elsewhere while it accesses memory:
  * such stencils take the host's instruction. */
 static bool host_is_better(const struct lifter *l, const struct insn *insn, const struct count *count) {
-  return l->setting == LIFT_STENCIL && count->not_zero && (flags_wanted(l) || operand_is(insn, 0, OPERAND_MEMORY));
+  return l->setting == LIFT_STENCIL && count->not_zero &&
+         (flags_wanted(l) || operand_is(insn, 0, OPERAND_MEMORY));
 }
 
 static void lift_shift(struct lifter *l, const struct insn *insn) {
@@ -110,7 +114,8 @@ static void lift_shift(struct lifter *l, const struct insn *insn) {
   case ZYDIS_MNEMONIC_SHL:
     wide = LLVMBuildShl(l->builder, value_resize(l, a, 4), count.value, "");
     if (bits == 32) {
-      LLVMValueRef left = LLVMBuildAnd(l->builder, LLVMBuildNeg(l->builder, count.value, ""), lifter_const(l, 4, 31), "");
+      LLVMValueRef left =
+          LLVMBuildAnd(l->builder, LLVMBuildNeg(l->builder, count.value, ""), lifter_const(l, 4, 31), "");
       carry = value_low_bit(l, LLVMBuildLShr(l->builder, a, left, ""));
     } else {
       carry = value_bit(l, wide, bits);
@@ -206,14 +211,9 @@ static void lift_double_shift(struct lifter *l, const struct insn *insn) {
 }
 
 const struct lift_rule lift_rules_shift[] = {
-    {ZYDIS_MNEMONIC_RCL, lift_rotate_carry},
-    {ZYDIS_MNEMONIC_RCR, lift_rotate_carry},
-    {ZYDIS_MNEMONIC_ROL, lift_rotate},
-    {ZYDIS_MNEMONIC_ROR, lift_rotate},
-    {ZYDIS_MNEMONIC_SAR, lift_shift},
-    {ZYDIS_MNEMONIC_SHL, lift_shift},
-    {ZYDIS_MNEMONIC_SHLD, lift_double_shift},
-    {ZYDIS_MNEMONIC_SHR, lift_shift},
-    {ZYDIS_MNEMONIC_SHRD, lift_double_shift},
-    {0, NULL},
+    {ZYDIS_MNEMONIC_RCL, lift_rotate_carry},  {ZYDIS_MNEMONIC_RCR, lift_rotate_carry},
+    {ZYDIS_MNEMONIC_ROL, lift_rotate},        {ZYDIS_MNEMONIC_ROR, lift_rotate},
+    {ZYDIS_MNEMONIC_SAR, lift_shift},         {ZYDIS_MNEMONIC_SHL, lift_shift},
+    {ZYDIS_MNEMONIC_SHLD, lift_double_shift}, {ZYDIS_MNEMONIC_SHR, lift_shift},
+    {ZYDIS_MNEMONIC_SHRD, lift_double_shift}, {0, NULL},
 };

@@ -1,124 +1,202 @@
-/* String instructions, by the host's own.
+/* String instructions: movs, stos, lods, scas, cmps, with and without rep (SDM vol. 2, REP).
  *
- * The host's string instructions want esi and edi in rsi and rdi, where the guest's esp and ebx are
- * pinned. So the pairs are exchanged around the instruction: rsi with r9 (guest esi), rdi with r12
- * (guest edi). A fault in between is put right by the fault handler, which knows a host string
- * instruction when it sees one and exchanges the pairs back (Runtime/x86_64/signals.c); always both
- * pairs, so that it need not know which were used. The host's DF is the guest's.
+ * Two ways:
  *
- * With repetition these are restartable in the middle, on the host as in the guest. */
-#include "Frontend/lift.h"
+ * - By the host's own instruction, the usual one. Guest esi and edi live in the host's r9 and r12
+ *   (docs/guest-abi.md), so the assembly exchanges rsi with r9 and rdi with r12 before the
+ *   instruction, and again after it. ecx and eax are in their own places, and the host's DF always
+ *   equals the guest's. A fault in the middle of a rep leaves the counts as the CPU has them: the
+ *   runtime finds a string instruction at the host PC and exchanges both pairs back, always both,
+ *   whichever the instruction uses.
+ *
+ * - One element at a time in IR, for what the host cannot do in 64-bit mode: 16-bit addresses, and
+ *   sources in fs or gs, whose bases are in the register file. A rep then does one element and
+ *   dispatches to itself, as the manual's pseudo-code has it; faults and signals between elements
+ *   find the exact state. */
+#include "Frontend/lift_support.h"
 
 #include <Zydis/Zydis.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Which registers an instruction works on, in text and constraints. */
-struct string_operation {
-  uint16_t mnemonic;
-  const char *name; /* of the host's instruction, AT&T */
-  uint8_t size;
-  bool source, destination; /* esi, edi advance */
-  bool loads;               /* eax is written */
-  bool stores;              /* eax is read */
-  bool compares;            /* flags are written */
+enum string_kind { STRING_MOVS, STRING_STOS, STRING_LODS, STRING_SCAS, STRING_CMPS };
+
+/* What the mnemonic says. */
+struct string_insn {
+  enum string_kind kind;
+  unsigned bytes;
+  bool repeats;     /* rep, repe, repne */
+  bool compares;    /* scas, cmps: sets flags, and stops at … */
+  bool while_equal; /* … the first unequal (repe) or equal (repne) element */
+  bool reads_esi, uses_edi, writes_eax;
 };
 
-static const struct string_operation operations[] = {
-    {ZYDIS_MNEMONIC_MOVSB, "movsb", 1, true, true, false, false, false},
-    {ZYDIS_MNEMONIC_MOVSW, "movsw", 2, true, true, false, false, false},
-    {ZYDIS_MNEMONIC_MOVSD, "movsl", 4, true, true, false, false, false},
-    {ZYDIS_MNEMONIC_STOSB, "stosb", 1, false, true, false, true, false},
-    {ZYDIS_MNEMONIC_STOSW, "stosw", 2, false, true, false, true, false},
-    {ZYDIS_MNEMONIC_STOSD, "stosl", 4, false, true, false, true, false},
-    {ZYDIS_MNEMONIC_LODSB, "lodsb", 1, true, false, true, false, false},
-    {ZYDIS_MNEMONIC_LODSW, "lodsw", 2, true, false, true, false, false},
-    {ZYDIS_MNEMONIC_LODSD, "lodsl", 4, true, false, true, false, false},
-    {ZYDIS_MNEMONIC_SCASB, "scasb", 1, false, true, false, true, true},
-    {ZYDIS_MNEMONIC_SCASW, "scasw", 2, false, true, false, true, true},
-    {ZYDIS_MNEMONIC_SCASD, "scasl", 4, false, true, false, true, true},
-    {ZYDIS_MNEMONIC_CMPSB, "cmpsb", 1, true, true, false, false, true},
-    {ZYDIS_MNEMONIC_CMPSW, "cmpsw", 2, true, true, false, false, true},
-    {ZYDIS_MNEMONIC_CMPSD, "cmpsl", 4, true, true, false, false, true},
-};
-
-static const struct string_operation *operation_of(const struct insn *insn) {
-  for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
-    if (operations[i].mnemonic == insn->form.mnemonic)
-      return &operations[i];
-  return NULL;
+static struct string_insn string_insn_of(const struct insn *insn) {
+  static const struct {
+    uint16_t byte, word, dword;
+  } mnemonics[] = {
+      [STRING_MOVS] = {ZYDIS_MNEMONIC_MOVSB, ZYDIS_MNEMONIC_MOVSW, ZYDIS_MNEMONIC_MOVSD},
+      [STRING_STOS] = {ZYDIS_MNEMONIC_STOSB, ZYDIS_MNEMONIC_STOSW, ZYDIS_MNEMONIC_STOSD},
+      [STRING_LODS] = {ZYDIS_MNEMONIC_LODSB, ZYDIS_MNEMONIC_LODSW, ZYDIS_MNEMONIC_LODSD},
+      [STRING_SCAS] = {ZYDIS_MNEMONIC_SCASB, ZYDIS_MNEMONIC_SCASW, ZYDIS_MNEMONIC_SCASD},
+      [STRING_CMPS] = {ZYDIS_MNEMONIC_CMPSB, ZYDIS_MNEMONIC_CMPSW, ZYDIS_MNEMONIC_CMPSD},
+  };
+  struct string_insn s = {.kind = STRING_MOVS};
+  for (unsigned k = 0; k < sizeof mnemonics / sizeof mnemonics[0]; k++) {
+    unsigned mnemonic = insn->form.mnemonic;
+    unsigned bytes = mnemonic == mnemonics[k].byte    ? 1
+                     : mnemonic == mnemonics[k].word  ? 2
+                     : mnemonic == mnemonics[k].dword ? 4
+                                                      : 0;
+    if (bytes) {
+      s.kind = (enum string_kind)k;
+      s.bytes = bytes;
+    }
+  }
+  s.compares = s.kind == STRING_SCAS || s.kind == STRING_CMPS;
+  /* Without a comparison repne is rep. */
+  s.repeats = insn->form.attributes & (INSN_REP | INSN_REPNE);
+  s.while_equal = insn->form.attributes & INSN_REP;
+  s.reads_esi = s.kind == STRING_MOVS || s.kind == STRING_LODS || s.kind == STRING_CMPS;
+  s.uses_edi = s.kind != STRING_LODS;
+  s.writes_eax = s.kind == STRING_LODS;
+  return s;
 }
 
-/* fs: or gs: before the source. */
-static bool has_segment(const struct insn *insn) {
+/* --- The host's instruction -------------------------------------------------------------------- */
+
+static void lift_by_host(struct lifter *l, const struct string_insn *s) {
+  static const char *const stems[] = {"movs", "stos", "lods", "scas", "cmps"};
+  char text[128];
+  const char *prefix = !s->repeats ? "" : !s->compares ? "rep " : s->while_equal ? "repe " : "repne ";
+  snprintf(text, sizeof text,
+           "xchgq %%rsi, %%r9\nxchgq %%rdi, %%r12\naddr32 %s%s%c\nxchgq %%rdi, %%r12\nxchgq %%rsi, %%r9",
+           prefix, stems[s->kind], operand_suffix(s->bytes));
+  /* All four registers are arguments, so that each is in its place when the instruction faults;
+   * those that change are results too. */
+  const struct {
+    unsigned reg;
+    const char *host;
+    bool changes;
+  } registers[4] = {
+      {GPR_ESI, "{r9}", s->reads_esi},
+      {GPR_EDI, "{r12}", s->uses_edi},
+      {GPR_ECX, "{ecx}", s->repeats},
+      {GPR_EAX, "{eax}", s->writes_eax},
+  };
+  LLVMValueRef arguments[4];
+  char outputs[64] = "", inputs[64] = "";
+  struct host_asm code = {.text = text, .outputs = outputs, .inputs = inputs, .effects = true};
+  code.flags = s->compares ? FLAGS_ALL : FLAGS_NONE;
+  unsigned changed = 0;
+  for (unsigned i = 0; i < 4; i++) {
+    arguments[i] = l->gpr[registers[i].reg];
+    size_t in = strlen(inputs), out = strlen(outputs);
+    if (registers[i].changes) {
+      snprintf(outputs + out, sizeof outputs - out, "%s=%s", changed ? "," : "", registers[i].host);
+      snprintf(inputs + in, sizeof inputs - in, "%u,", changed);
+      code.result[changed++] = l->i32;
+    } else {
+      snprintf(inputs + in, sizeof inputs - in, "%s,", registers[i].host);
+    }
+  }
+  snprintf(inputs + strlen(inputs), sizeof inputs - strlen(inputs), "~{memory}");
+  LLVMValueRef any = s->repeats ? LLVMBuildNot(l->builder, value_is_zero(l, l->gpr[GPR_ECX]), "") : NULL;
+  host_asm(l, &code, arguments, 4);
+  changed = 0;
   for (unsigned i = 0; i < 4; i++)
-    if (insn->form.op[i].kind == OPERAND_MEMORY && insn->form.op[i].segment)
-      return true;
-  return false;
+    if (registers[i].changes)
+      gpr_write(l, registers[i].reg, 4, code.value[changed++]);
+
+  if (s->compares && s->repeats) {
+    /* Nothing compared: the flags stay. */
+    struct flags_guard guard;
+    flags_guard_begin(l, &guard, any);
+    host_asm_write_flags(l, &code);
+    flags_guard_end(l, &guard);
+  } else {
+    host_asm_write_flags(l, &code);
+  }
 }
 
-enum { REGISTERS = 4 }; /* eax, ecx, esi, edi: results 0-3, then the six flags */
+/* --- One element ------------------------------------------------------------------------------- */
 
-static const unsigned used[REGISTERS] = {GPR_EAX, GPR_ECX, GPR_ESI, GPR_EDI};
+static LLVMValueRef element_address(struct lifter *l, const struct insn *insn, unsigned reg, bool is_source) {
+  LLVMValueRef offset = l->gpr[reg];
+  if (insn->form.attributes & INSN_ADDRESS16)
+    offset = LLVMBuildAnd(l->builder, offset, lifter_const(l, 4, 0xFFFF), "");
+  return segment_add_base(l, is_source ? implicit_segment(insn) : 0, offset);
+}
+
+/* Moves esi or edi on; all accesses are done. */
+static void advance(struct lifter *l, unsigned reg, unsigned register_bytes, LLVMValueRef step) {
+  LLVMValueRef old = value_resize(l, value_after_accesses(l, l->gpr[reg]), register_bytes);
+  gpr_write(l, reg, register_bytes, LLVMBuildAdd(l->builder, old, value_resize(l, step, register_bytes), ""));
+}
+
+static void lift_element(struct lifter *l, const struct insn *insn, const struct string_insn *s) {
+  LLVMTypeRef type = lifter_int(l, s->bytes);
+  LLVMValueRef source = s->reads_esi ? memory_load(l, type, element_address(l, insn, GPR_ESI, true))
+                                     : gpr_read(l, GPR_EAX, s->bytes);
+  LLVMValueRef address = s->uses_edi ? element_address(l, insn, GPR_EDI, false) : NULL;
+  LLVMValueRef other = s->compares ? memory_load(l, type, address) : NULL;
+  if (s->kind == STRING_MOVS || s->kind == STRING_STOS)
+    memory_store(l, address, source);
+  for (unsigned reg = 0; reg < GPR_COUNT; reg++)
+    gpr_keep(l, reg);
+  LLVMValueRef down = value_resize(l, state_load(l, offsetof(struct cpu_state, df), l->i8), 4);
+  LLVMValueRef step = LLVMBuildSub(l->builder, lifter_const(l, 4, s->bytes),
+                                   LLVMBuildMul(l->builder, down, lifter_const(l, 4, 2 * s->bytes), ""), "");
+  unsigned register_bytes = insn->form.attributes & INSN_ADDRESS16 ? 2 : 4;
+  if (s->reads_esi)
+    advance(l, GPR_ESI, register_bytes, step);
+  if (s->uses_edi)
+    advance(l, GPR_EDI, register_bytes, step);
+  if (s->writes_eax)
+    gpr_write(l, GPR_EAX, s->bytes, source);
+  if (s->compares)
+    flags_set_sub(l, source, other, NULL, LLVMBuildSub(l->builder, source, other, ""), false);
+}
+
+static void lift_repeated_element(struct lifter *l, const struct insn *insn, const struct string_insn *s) {
+  unsigned register_bytes = insn->form.attributes & INSN_ADDRESS16 ? 2 : 4;
+  LLVMValueRef count = gpr_read(l, GPR_ECX, register_bytes);
+  LLVMBasicBlockRef done = control_block(l, "done"), element = control_block(l, "element");
+  LLVMBuildCondBr(l->builder, value_is_zero(l, count), done, element);
+  LLVMPositionBuilderAtEnd(l->builder, done);
+  control_after(l, insn);
+
+  LLVMPositionBuilderAtEnd(l->builder, element);
+  lift_element(l, insn, s);
+  count = LLVMBuildSub(l->builder, count, value_const(count, 1), "");
+  gpr_write(l, GPR_ECX, register_bytes, count);
+  LLVMValueRef more = LLVMBuildNot(l->builder, value_is_zero(l, count), "");
+  if (s->compares) {
+    LLVMValueRef equal = flag_read(l, FLAG_Z);
+    more = LLVMBuildAnd(l->builder, more, s->while_equal ? equal : LLVMBuildNot(l->builder, equal, ""), "");
+  }
+  control_dispatch(l,
+                   LLVMBuildSelect(l->builder, more, insn_eip_value(l, insn), insn_next_value(l, insn), ""));
+}
 
 static void lift_string(struct lifter *l, const struct insn *insn) {
-  const struct string_operation *operation = operation_of(insn);
-  if (!operation || insn->form.attributes & INSN_ADDRESS16 || has_segment(insn)) {
-    lift_fail(l, "string instruction with 16-bit addresses or a segment override");
-    return;
-  }
-  bool repeats = insn->form.attributes & (INSN_REP | INSN_REPNE);
-  const char *prefix = insn->form.attributes & INSN_REPNE ? "repne " : repeats ? "rep " : "";
-  char text[160], constraints[256];
-  snprintf(text, sizeof text,
-           "xchgq %%rsi, %%r9\n\txchgq %%rdi, %%r12\n\taddr32 %s%s\n\txchgq %%rdi, %%r12\n\txchgq %%rsi, %%r9", prefix,
-           operation->name);
-  static const char *const flag_outputs[FLAG_COUNT] = {"={@ccc}", "={@ccp}", NULL, "={@ccz}", "={@ccs}", "={@cco}"};
-  LLVMTypeRef results[REGISTERS + FLAG_COUNT];
-  unsigned result_count = 0;
-  strcpy(constraints, "={eax},={ecx},={r9d},={r12d}");
-  for (unsigned i = 0; i < REGISTERS; i++)
-    results[result_count++] = l->i32;
-  for (unsigned f = 0; operation->compares && f < FLAG_COUNT; f++)
-    if (flag_outputs[f]) {
-      strcat(constraints, ",");
-      strcat(constraints, flag_outputs[f]);
-      results[result_count++] = l->i32;
-    }
-  strcat(constraints, ",{eax},{ecx},{r9d},{r12d},~{memory},~{flags}");
-  LLVMTypeRef arguments[REGISTERS] = {l->i32, l->i32, l->i32, l->i32};
-  LLVMTypeRef type =
-      LLVMFunctionType(LLVMStructTypeInContext(l->context, results, result_count, false), arguments, REGISTERS, false);
-  LLVMValueRef code = LLVMGetInlineAsm(type, text, strlen(text), constraints, strlen(constraints), true, false,
-                                       LLVMInlineAsmDialectATT, false);
-  LLVMValueRef values[REGISTERS];
-  for (unsigned i = 0; i < REGISTERS; i++)
-    values[i] = l->gpr[used[i]];
-  LLVMValueRef count = values[1];
-  LLVMValueRef result = LLVMBuildCall2(l->builder, type, code, values, REGISTERS, "");
-  bool written[REGISTERS] = {operation->loads, repeats, operation->source, operation->destination};
-  for (unsigned i = 0; i < REGISTERS; i++)
-    if (written[i])
-      gpr_write(l, used[i], 4, LLVMBuildExtractValue(l->builder, result, i, ""));
-  if (!operation->compares)
-    return;
-  /* A repetition of no times leaves the flags. AF has no output constraint: it comes from the
-   * operands, which are gone; it is computed for single compares only. */
-  LLVMValueRef none = repeats ? LLVMBuildICmp(l->builder, LLVMIntEQ, count, lifter_const(l, 4, 0), "") : NULL;
-  unsigned next = REGISTERS;
-  for (unsigned f = 0; f < FLAG_COUNT; f++) {
-    if (!flag_outputs[f])
-      continue;
-    LLVMValueRef set = LLVMBuildTrunc(l->builder, LLVMBuildExtractValue(l->builder, result, next++, ""), l->i1, "");
-    flag_write(l, (enum flag)f, none ? LLVMBuildSelect(l->builder, none, flag_read(l, (enum flag)f), set, "") : set);
-  }
+  struct string_insn s = string_insn_of(insn);
+  bool other_segment = s.reads_esi && implicit_segment(insn);
+  if (!other_segment && !(insn->form.attributes & INSN_ADDRESS16))
+    lift_by_host(l, &s);
+  else if (s.repeats)
+    lift_repeated_element(l, insn, &s);
+  else
+    lift_element(l, insn, &s);
 }
 
+#define STRING(name, function)                                                                               \
+  {ZYDIS_MNEMONIC_##name##B, function}, {ZYDIS_MNEMONIC_##name##W, function}, {                              \
+    ZYDIS_MNEMONIC_##name##D, function                                                                       \
+  }
 const struct lift_rule lift_rules_string[] = {
-    {ZYDIS_MNEMONIC_MOVSB, lift_string}, {ZYDIS_MNEMONIC_MOVSW, lift_string}, {ZYDIS_MNEMONIC_STOSB, lift_string},
-    {ZYDIS_MNEMONIC_STOSW, lift_string}, {ZYDIS_MNEMONIC_STOSD, lift_string}, {ZYDIS_MNEMONIC_LODSB, lift_string},
-    {ZYDIS_MNEMONIC_LODSW, lift_string}, {ZYDIS_MNEMONIC_LODSD, lift_string}, {ZYDIS_MNEMONIC_SCASB, lift_string},
-    {ZYDIS_MNEMONIC_SCASW, lift_string}, {ZYDIS_MNEMONIC_SCASD, lift_string}, {ZYDIS_MNEMONIC_CMPSB, lift_string},
-    {ZYDIS_MNEMONIC_CMPSW, lift_string}, {ZYDIS_MNEMONIC_MOVSD, lift_string}, {ZYDIS_MNEMONIC_CMPSD, lift_string},
-    {0, NULL},
+    STRING(CMPS, lift_string),     STRING(INS, lift_privileged),
+    STRING(LODS, lift_string),     STRING(MOVS, lift_string),
+    STRING(OUTS, lift_privileged), STRING(SCAS, lift_string),
+    STRING(STOS, lift_string),     {0, NULL},
 };

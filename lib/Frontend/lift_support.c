@@ -8,7 +8,8 @@ LLVMValueRef value_resize(struct lifter *l, LLVMValueRef value, unsigned bytes) 
   unsigned have = value_bits(value);
   if (have == 8 * bytes)
     return value;
-  return have > 8 * bytes ? LLVMBuildTrunc(l->builder, value, type, "") : LLVMBuildZExt(l->builder, value, type, "");
+  return have > 8 * bytes ? LLVMBuildTrunc(l->builder, value, type, "")
+                          : LLVMBuildZExt(l->builder, value, type, "");
 }
 
 LLVMValueRef value_is_zero(struct lifter *l, LLVMValueRef value) {
@@ -35,6 +36,11 @@ LLVMValueRef value_intrinsic(struct lifter *l, const char *name, LLVMValueRef *a
   return LLVMBuildCall2(l->builder, type, function, arguments, count, "");
 }
 
+LLVMValueRef operand_read_first(struct lifter *l, const struct insn *insn, unsigned i) {
+  LLVMValueRef value = operand_read(l, insn, i);
+  return operand_is(insn, i, OPERAND_MEMORY) ? value_after_accesses(l, value) : value;
+}
+
 /* Appends one constraint to a list. */
 static void list_add(char *list, size_t size, const char *item) {
   size_t length = strlen(list);
@@ -42,7 +48,7 @@ static void list_add(char *list, size_t size, const char *item) {
 }
 
 /* The text with "@n" replaced by the number of argument n, which comes after `outputs` outputs. */
-static size_t number_arguments(char *text, size_t size, const char *from, unsigned outputs) {
+static void number_arguments(char *text, size_t size, const char *from, unsigned outputs) {
   size_t length = 0;
   for (; *from && length + 8 < size; from++) {
     if (*from == '@')
@@ -51,38 +57,68 @@ static size_t number_arguments(char *text, size_t size, const char *from, unsign
       text[length++] = *from;
   }
   text[length] = 0;
-  return length;
+}
+
+/* How flags leave the assembly: one or two by setcc; more, or AF, that no setcc gives, by lahf and seto
+ * in one register, which for that changes places with rax. */
+enum flag_capture { CAPTURE_NONE, CAPTURE_SETCC, CAPTURE_LAHF };
+
+static enum flag_capture flag_capture_for(uint8_t flags) {
+  if (!flags)
+    return CAPTURE_NONE;
+  return flags & FLAGS_A || __builtin_popcount(flags) > 2 ? CAPTURE_LAHF : CAPTURE_SETCC;
+}
+
+/* Appends the capture to the assembly's text; the first register for it is output number `output`. */
+static void capture_text(char *text, size_t size, uint8_t flags, unsigned output) {
+  static const char set_name[FLAG_COUNT] = {'c', 'p', 0, 'z', 's', 'o'};
+  size_t length = strlen(text);
+  if (flag_capture_for(flags) == CAPTURE_LAHF) {
+    snprintf(text + length, size - length, "\nxchgq %%rax, $%u\nlahf\nseto %%al\nxchgq %%rax, $%u", output,
+             output);
+    return;
+  }
+  for (unsigned f = 0; f < FLAG_COUNT; f++)
+    if (flags & 1 << f)
+      length += (size_t)snprintf(text + length, size - length, "\nset%c $%u", set_name[f], output++);
+}
+
+/* The flags from the outputs that capture_text filled. */
+static void capture_read(struct lifter *l, struct host_asm *code, uint8_t flags, LLVMValueRef *outputs) {
+  static const uint8_t lahf_bit[FLAG_COUNT] = {8, 10, 12, 14, 15, 0};
+  memset(code->flag, 0, sizeof code->flag);
+  for (unsigned f = 0; f < FLAG_COUNT; f++)
+    if (flags & 1 << f)
+      code->flag[f] = flag_capture_for(flags) == CAPTURE_LAHF ? value_bit(l, *outputs, lahf_bit[f])
+                                                              : value_low_bit(l, *outputs++);
 }
 
 void host_asm(struct lifter *l, struct host_asm *code, LLVMValueRef *arguments, unsigned count) {
-  static const char set_name[FLAG_COUNT] = {'c', 'p', 0, 'z', 's', 'o'};
-  enum { OUTPUT_LIMIT = 8, ARGUMENT_LIMIT = 8 };
+  enum { OUTPUT_LIMIT = HOST_ASM_RESULTS + 2, ARGUMENT_LIMIT = 8 };
   LLVMTypeRef results[OUTPUT_LIMIT], types[ARGUMENT_LIMIT];
+  char constraints[256] = "", text[512];
   unsigned outputs = 0, values;
-  while (outputs < 3 && code->result[outputs]) {
+  while (outputs < HOST_ASM_RESULTS && code->result[outputs]) {
     results[outputs] = code->result[outputs];
     outputs++;
   }
   values = outputs;
-
-  uint8_t flags = code->flags & flags_wanted(l);
-  char constraints[256] = "", text[512], set[16];
   if (code->outputs)
     list_add(constraints, sizeof constraints, code->outputs);
-  for (unsigned f = 0; f < FLAG_COUNT; f++)
-    if (flags & 1 << f) {
-      results[outputs++] = l->i8;
-      list_add(constraints, sizeof constraints, "=&r");
-    }
+
+  uint8_t flags = code->flags & flags_wanted(l);
+  enum flag_capture capture = flag_capture_for(flags);
+  unsigned captures =
+      capture == CAPTURE_SETCC ? (unsigned)__builtin_popcount(flags) : capture == CAPTURE_LAHF;
+  for (unsigned i = 0; i < captures; i++) {
+    results[outputs++] = capture == CAPTURE_SETCC ? l->i8 : l->i64;
+    list_add(constraints, sizeof constraints, "=&r");
+  }
   if (code->inputs)
     list_add(constraints, sizeof constraints, code->inputs);
   list_add(constraints, sizeof constraints, "~{flags}");
-  size_t length = number_arguments(text, sizeof text, code->text, outputs);
-  for (unsigned f = 0, output = values; f < FLAG_COUNT; f++)
-    if (flags & 1 << f) {
-      snprintf(set, sizeof set, "\nset%c $%u", set_name[f], output++);
-      length += (size_t)snprintf(text + length, sizeof text - length, "%s", set);
-    }
+  number_arguments(text, sizeof text, code->text, outputs);
+  capture_text(text, sizeof text, flags, values);
 
   for (unsigned i = 0; i < count; i++)
     types[i] = LLVMTypeOf(arguments[i]);
@@ -90,23 +126,19 @@ void host_asm(struct lifter *l, struct host_asm *code, LLVMValueRef *arguments, 
                        : outputs == 1 ? results[0]
                                       : LLVMStructTypeInContext(l->context, results, outputs, false);
   LLVMTypeRef type = LLVMFunctionType(result, types, count, false);
-  LLVMValueRef callee = LLVMGetInlineAsm(type, text, length, constraints, strlen(constraints), code->effects, false,
-                                         LLVMInlineAsmDialectATT, false);
+  LLVMValueRef callee = LLVMGetInlineAsm(type, text, strlen(text), constraints, strlen(constraints),
+                                         code->effects, false, LLVMInlineAsmDialectATT, false);
   LLVMValueRef call = LLVMBuildCall2(l->builder, type, callee, arguments, count, "");
   if (code->memory) {
     unsigned kind = LLVMGetEnumAttributeKindForName("elementtype", 11);
     LLVMAddCallSiteAttribute(call, 1, LLVMCreateTypeAttribute(l->context, kind, code->memory));
   }
 
-  memset(code->flag, 0, sizeof code->flag);
-  for (unsigned i = 0; i < values; i++)
-    code->value[i] = outputs == 1 ? call : LLVMBuildExtractValue(l->builder, call, i, "");
-  for (unsigned f = 0, output = values; f < FLAG_COUNT; f++)
-    if (flags & 1 << f) {
-      LLVMValueRef byte = outputs == 1 ? call : LLVMBuildExtractValue(l->builder, call, output, "");
-      code->flag[f] = value_low_bit(l, byte);
-      output++;
-    }
+  LLVMValueRef output[OUTPUT_LIMIT] = {call};
+  for (unsigned i = 0; outputs > 1 && i < outputs; i++)
+    output[i] = LLVMBuildExtractValue(l->builder, call, i, "");
+  memcpy(code->value, output, sizeof code->value);
+  capture_read(l, code, flags, output + values);
 }
 
 void host_asm_write_flags(struct lifter *l, const struct host_asm *code) {
@@ -180,4 +212,10 @@ LLVMValueRef segment_add_base(struct lifter *l, unsigned segment, LLVMValueRef o
     return offset;
   size_t field = offsetof(struct cpu_state, segment_base) + 4 * (segment - 1);
   return LLVMBuildAdd(l->builder, offset, state_load(l, field, l->i32), "");
+}
+
+unsigned implicit_segment(const struct insn *insn) {
+  if (insn->form.attributes & INSN_SEGMENT_FS)
+    return 1 + SEG_FS;
+  return insn->form.attributes & INSN_SEGMENT_GS ? 1 + SEG_GS : 0;
 }

@@ -20,19 +20,24 @@ LLVMValueRef value_bit(struct lifter *l, LLVMValueRef value, unsigned index);
 /* A call of an intrinsic overloaded on the type of its first argument. */
 LLVMValueRef value_intrinsic(struct lifter *l, const char *name, LLVMValueRef *arguments, unsigned count);
 
+/* operand_read, but a value from memory is there before anything else is computed: for operations
+ * that LLVM would make of several instructions, the first of which changes a pinned register. */
+LLVMValueRef operand_read_first(struct lifter *l, const struct insn *insn, unsigned i);
+
 /* A host instruction, or a few, as inline assembly in AT&T syntax. Results are $0, $1 …, arguments
- * @0, @1 …. Flags are taken by setcc within the assembly: LLVM's own flag outputs are not kept safe
+ * @0, @1 …. Flags are captured within the assembly: LLVM's own flag outputs are not kept safe
  * from what it puts between the assembly and their use. */
+enum { HOST_ASM_RESULTS = 4 };
 struct host_asm {
   const char *text;
-  const char *outputs;     /* constraints of the results, as LLVM writes them; NULL for none */
-  const char *inputs;      /* of the arguments, then clobbers; NULL for none */
-  LLVMTypeRef result[3];   /* their types */
-  LLVMTypeRef memory;      /* of the memory operand ("*m"), if the first argument is one: a pointer */
-  bool effects;            /* does more than compute its results from its arguments */
-  uint8_t flags;           /* FLAGS_* to take from the host (not AF); those not wanted are left out */
-  LLVMValueRef value[3];   /* out: results */
-  LLVMValueRef flag[FLAG_COUNT]; /* out: flags taken, or NULL */
+  const char *outputs;                  /* constraints of the results, as LLVM writes them; NULL for none */
+  const char *inputs;                   /* of the arguments, then clobbers; NULL for none */
+  LLVMTypeRef result[HOST_ASM_RESULTS]; /* their types */
+  LLVMTypeRef memory; /* of the memory operand ("*m"), if the first argument is one: a pointer */
+  bool effects;       /* does more than compute its results from its arguments */
+  uint8_t flags;      /* FLAGS_* to take from the host; those not wanted are left out */
+  LLVMValueRef value[HOST_ASM_RESULTS]; /* out: results */
+  LLVMValueRef flag[FLAG_COUNT];        /* out: flags taken, or NULL */
 };
 void host_asm(struct lifter *l, struct host_asm *code, LLVMValueRef *arguments, unsigned count);
 /* Writes the flags that it took. */
@@ -62,5 +67,15 @@ LLVMBasicBlockRef control_block(struct lifter *l, const char *name);
 
 /* Adds the base of segment `segment` (0: flat; else 1 + enum segment) to an offset. */
 LLVMValueRef segment_add_base(struct lifter *l, unsigned segment, LLVMValueRef offset);
+
+/* The segment override of an implicit operand, as segment_add_base takes it. */
+unsigned implicit_segment(const struct insn *insn);
+
+/* lift_system.c: ends in #GP(0). */
+void lift_privileged(struct lifter *l, const struct insn *insn);
+
+/* lift_bits.c: a bit string's word in memory, and the bit's place in it (bt, bts, btr, btc). */
+LLVMValueRef bit_string_address(struct lifter *l, const struct insn *insn);
+LLVMValueRef bit_index(struct lifter *l, const struct insn *insn);
 
 #endif

@@ -1,16 +1,37 @@
-/* What leaves user code or looks at the machine: int n, cpuid, rdtsc, flags, privileged instructions. */
-#include "Frontend/lift.h"
+/* System instructions, as a process of ring 3 sees them: traps and system calls, EFLAGS, time and
+ * identification, frames, segments, and what it may not do. */
+#include "Frontend/lift_support.h"
 #include "Runtime/helpers.h"
 
 #include <Zydis/Zydis.h>
-#include <string.h>
+#include <stdio.h>
 
-static void lift_trap_gp(struct lifter *l, const struct insn *insn) {
+/* --- What traps --------------------------------------------------------------------------------- */
+
+/* Privileged (ring 0, or IOPL below 3): #GP(0). */
+void lift_privileged(struct lifter *l, const struct insn *insn) {
   control_trap(l, HELPER_trap_gp, insn_eip_value(l, insn));
 }
 
-static void lift_trap_ud(struct lifter *l, const struct insn *insn) {
+/* #UD: ud0-ud2, and what a 32-bit kernel leaves disabled for its processes. */
+static void lift_undefined(struct lifter *l, const struct insn *insn) {
   control_trap(l, HELPER_trap_ud, insn_eip_value(l, insn));
+}
+
+static void lift_int(struct lifter *l, const struct insn *insn) {
+  switch (operand_constant(insn, 0)) {
+  case 0x80:
+    control_helper(l, HELPER_syscall, insn_next_value(l, insn));
+    break;
+  case 3:
+    control_trap(l, HELPER_trap_bp, insn_next_value(l, insn));
+    break;
+  case 4:
+    control_trap(l, HELPER_trap_of, insn_next_value(l, insn));
+    break;
+  default:
+    control_trap(l, HELPER_trap_gp, insn_eip_value(l, insn));
+  }
 }
 
 static void lift_int3(struct lifter *l, const struct insn *insn) {
@@ -21,53 +42,22 @@ static void lift_int1(struct lifter *l, const struct insn *insn) {
   control_trap(l, HELPER_trap_db, insn_next_value(l, insn));
 }
 
-static void lift_int(struct lifter *l, const struct insn *insn) {
-  enum { LINUX_SYSTEM_CALL = 0x80 };
-  switch (operand_constant(insn, 0) & 0xFF) {
-  case LINUX_SYSTEM_CALL:
-    control_helper(l, HELPER_syscall, insn_next_value(l, insn));
-    break;
-  case 3:
-    lift_int3(l, insn);
-    break;
-  case 4:
-    control_trap(l, HELPER_trap_of, insn_next_value(l, insn));
-    break;
-  default:
-    lift_trap_gp(l, insn);
-  }
-}
-
-/* Ends in a trap if the condition holds. */
-static void trap_if(struct lifter *l, LLVMValueRef condition, unsigned helper, LLVMValueRef eip) {
-  LLVMBasicBlockRef trap = LLVMAppendBasicBlockInContext(l->context, l->function, "trap");
-  LLVMBasicBlockRef fine = LLVMAppendBasicBlockInContext(l->context, l->function, "fine");
-  LLVMBuildCondBr(l->builder, condition, trap, fine);
-  LLVMPositionBuilderAtEnd(l->builder, trap);
-  control_trap(l, helper, eip);
-  l->ended = false;
-  LLVMPositionBuilderAtEnd(l->builder, fine);
-}
-
 static void lift_into(struct lifter *l, const struct insn *insn) {
-  trap_if(l, flag_read(l, FLAG_O), HELPER_trap_of, insn_next_value(l, insn));
+  control_trap_if(l, flag_read(l, FLAG_O), HELPER_trap_of, insn_next_value(l, insn));
 }
 
 static void lift_bound(struct lifter *l, const struct insn *insn) {
-  LLVMValueRef index = operand_read(l, insn, 0);
-  LLVMTypeRef type = LLVMTypeOf(index);
   unsigned bytes = insn->form.op[0].size;
-  LLVMValueRef address = operand_address(l, insn, 1);
-  LLVMValueRef low = memory_load(l, type, address);
-  LLVMValueRef high = memory_load(l, type, LLVMBuildAdd(l->builder, address, lifter_const(l, 4, bytes), ""));
-  LLVMValueRef outside = LLVMBuildOr(l->builder, LLVMBuildICmp(l->builder, LLVMIntSLT, index, low, ""),
-                                     LLVMBuildICmp(l->builder, LLVMIntSGT, index, high, ""), "");
-  trap_if(l, outside, HELPER_trap_br, insn_eip_value(l, insn));
+  LLVMTypeRef type = lifter_int(l, bytes);
+  LLVMValueRef index = operand_read(l, insn, 0), address = operand_address(l, insn, 1);
+  LLVMValueRef lower = memory_load(l, type, address);
+  LLVMValueRef upper = memory_load(l, type, LLVMBuildAdd(l->builder, address, lifter_const(l, 4, bytes), ""));
+  LLVMValueRef outside = LLVMBuildOr(l->builder, LLVMBuildICmp(l->builder, LLVMIntSLT, index, lower, ""),
+                                     LLVMBuildICmp(l->builder, LLVMIntSGT, index, upper, ""), "");
+  control_trap_if(l, outside, HELPER_trap_br, insn_eip_value(l, insn));
 }
 
-static void lift_cpuid(struct lifter *l, const struct insn *insn) {
-  control_helper(l, HELPER_cpuid, insn_eip_value(l, insn));
-}
+/* --- EFLAGS ---------------------------------------------------------------------------------------- */
 
 static void lift_pushf(struct lifter *l, const struct insn *insn) {
   control_helper(l, insn->form.operand_width == 2 ? HELPER_pushf16 : HELPER_pushf, insn_eip_value(l, insn));
@@ -77,103 +67,300 @@ static void lift_popf(struct lifter *l, const struct insn *insn) {
   control_helper(l, insn->form.operand_width == 2 ? HELPER_popf16 : HELPER_popf, insn_eip_value(l, insn));
 }
 
-static void lift_rdtsc(struct lifter *l, const struct insn *insn) {
-  (void)insn;
-  LLVMTypeRef results[2] = {l->i32, l->i32};
-  LLVMTypeRef type = LLVMFunctionType(LLVMStructTypeInContext(l->context, results, 2, false), NULL, 0, false);
-  const char constraints[] = "={eax},={edx}";
-  LLVMValueRef code = LLVMGetInlineAsm(type, "rdtsc", 5, constraints, strlen(constraints), true, false,
-                                       LLVMInlineAsmDialectATT, false);
-  LLVMValueRef both = LLVMBuildCall2(l->builder, type, code, NULL, 0, "");
-  gpr_write(l, GPR_EAX, 4, LLVMBuildExtractValue(l->builder, both, 0, ""));
-  gpr_write(l, GPR_EDX, 4, LLVMBuildExtractValue(l->builder, both, 1, ""));
-}
-
-/* --- Flags --------------------------------------------------------------------------------------------- */
-
-enum { LAHF_FLAGS = 5 };
+/* The flags of ah, by their bits in it. */
 static const struct {
   enum flag flag;
   unsigned bit;
-} lahf[LAHF_FLAGS] = {{FLAG_C, 0}, {FLAG_P, 2}, {FLAG_A, 4}, {FLAG_Z, 6}, {FLAG_S, 7}};
+} ah_flags[] = {{FLAG_C, 0}, {FLAG_P, 2}, {FLAG_A, 4}, {FLAG_Z, 6}, {FLAG_S, 7}};
+enum { AH_FLAG_COUNT = sizeof ah_flags / sizeof ah_flags[0], REGISTER_AH = 4 };
 
 static void lift_lahf(struct lifter *l, const struct insn *insn) {
   (void)insn;
-  LLVMValueRef value = lifter_const(l, 1, 2); /* bit 1 is always set */
-  for (unsigned i = 0; i < LAHF_FLAGS; i++) {
-    LLVMValueRef bit = LLVMBuildZExt(l->builder, flag_read(l, lahf[i].flag), l->i8, "");
-    value = LLVMBuildOr(l->builder, value, LLVMBuildShl(l->builder, bit, lifter_const(l, 1, lahf[i].bit), ""), "");
+  LLVMValueRef ah = lifter_const(l, 1, EFLAGS_ONE);
+  for (unsigned i = 0; i < AH_FLAG_COUNT; i++) {
+    LLVMValueRef bit = LLVMBuildZExt(l->builder, flag_read(l, ah_flags[i].flag), l->i8, "");
+    bit = LLVMBuildShl(l->builder, bit, lifter_const(l, 1, ah_flags[i].bit), "");
+    ah = LLVMBuildOr(l->builder, ah, bit, "");
   }
-  gpr_write(l, GPR_EAX + 4, 1, value);
+  gpr_write(l, REGISTER_AH, 1, ah);
 }
 
 static void lift_sahf(struct lifter *l, const struct insn *insn) {
   (void)insn;
-  LLVMValueRef value = gpr_read(l, GPR_EAX + 4, 1);
-  for (unsigned i = 0; i < LAHF_FLAGS; i++) {
-    LLVMValueRef bit = LLVMBuildLShr(l->builder, value, lifter_const(l, 1, lahf[i].bit), "");
-    flag_write(l, lahf[i].flag, LLVMBuildTrunc(l->builder, bit, l->i1, ""));
-  }
+  LLVMValueRef ah = gpr_read(l, REGISTER_AH, 1);
+  for (unsigned i = 0; i < AH_FLAG_COUNT; i++)
+    flag_write(l, ah_flags[i].flag, value_bit(l, ah, ah_flags[i].bit));
 }
 
 static void lift_carry(struct lifter *l, const struct insn *insn) {
-  if (insn->form.mnemonic == ZYDIS_MNEMONIC_CMC)
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_CLC:
+    flag_write(l, FLAG_C, LLVMConstNull(l->i1));
+    break;
+  case ZYDIS_MNEMONIC_STC:
+    flag_write(l, FLAG_C, LLVMConstAllOnes(l->i1));
+    break;
+  default:
     flag_write(l, FLAG_C, LLVMBuildNot(l->builder, flag_read(l, FLAG_C), ""));
-  else
-    flag_write(l, FLAG_C, LLVMConstInt(l->i1, insn->form.mnemonic == ZYDIS_MNEMONIC_STC, false));
+  }
 }
 
-/* The host's DF is the guest's; the field follows. */
+/* The host's DF follows the guest's: string instructions are the host's own. */
 static void lift_direction(struct lifter *l, const struct insn *insn) {
   bool down = insn->form.mnemonic == ZYDIS_MNEMONIC_STD;
+  struct host_asm code = {.text = down ? "std" : "cld", .inputs = "~{dirflag},~{memory}", .effects = true};
+  host_asm(l, &code, NULL, 0);
   state_store(l, offsetof(struct cpu_state, df), lifter_const(l, 1, down));
-  LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(l->context), NULL, 0, false);
-  LLVMValueRef code = LLVMGetInlineAsm(type, down ? "std" : "cld", 3, "", 0, true, false, LLVMInlineAsmDialectATT, false);
-  LLVMBuildCall2(l->builder, type, code, NULL, 0, "");
 }
 
+/* al = CF ? 0xFF : 0. */
 static void lift_salc(struct lifter *l, const struct insn *insn) {
   (void)insn;
   gpr_write(l, GPR_EAX, 1, LLVMBuildSExt(l->builder, flag_read(l, FLAG_C), l->i8, ""));
 }
 
-/* enter size, level (SDM, ENTER): the frame pointers of outer levels are copied. */
+/* --- Time, identification ------------------------------------------------------------------------- */
+
+static void lift_cpuid(struct lifter *l, const struct insn *insn) {
+  control_helper(l, HELPER_cpuid, insn_eip_value(l, insn));
+}
+
+static void lift_rdtsc(struct lifter *l, const struct insn *insn) {
+  bool with_processor = insn->form.mnemonic == ZYDIS_MNEMONIC_RDTSCP;
+  struct host_asm code = {
+      .text = with_processor ? "rdtscp" : "rdtsc",
+      .outputs = with_processor ? "={eax},={edx},={ecx}" : "={eax},={edx}",
+      .result = {l->i32, l->i32, with_processor ? l->i32 : NULL},
+      .effects = true,
+  };
+  host_asm(l, &code, NULL, 0);
+  gpr_write(l, GPR_EAX, 4, code.value[0]);
+  gpr_write(l, GPR_EDX, 4, code.value[1]);
+  if (with_processor)
+    gpr_write(l, GPR_ECX, 4, code.value[2]);
+}
+
+/* xcr[ecx]; a number that does not exist is the host's #GP, and the guest's. */
+static void lift_xgetbv(struct lifter *l, const struct insn *insn) {
+  (void)insn;
+  struct host_asm code = {.text = "xgetbv",
+                          .outputs = "={eax},={edx}",
+                          .inputs = "{ecx}",
+                          .result = {l->i32, l->i32},
+                          .effects = true};
+  host_asm(l, &code, &l->gpr[GPR_ECX], 1);
+  gpr_write(l, GPR_EAX, 4, code.value[0]);
+  gpr_write(l, GPR_EDX, 4, code.value[1]);
+}
+
+/* rdrand, rdseed: CF says whether there was a number; the other flags are cleared. */
+static void lift_random(struct lifter *l, const struct insn *insn) {
+  const char *text = insn->form.mnemonic == ZYDIS_MNEMONIC_RDSEED ? "rdseed $0" : "rdrand $0";
+  struct host_asm code = {.text = text,
+                          .outputs = "=&r",
+                          .result = {lifter_int(l, insn->form.op[0].size)},
+                          .effects = true,
+                          .flags = FLAGS_C};
+  host_asm(l, &code, NULL, 0);
+  operand_write(l, insn, 0, code.value[0]);
+  for (unsigned f = 0; f < FLAG_COUNT; f++)
+    flag_write(l, f, LLVMConstNull(l->i1));
+  host_asm_write_flags(l, &code);
+}
+
+/* --- Frames ---------------------------------------------------------------------------------------- */
+
+/* SDM vol. 2, ENTER: push ebp; copy level - 1 frame pointers; push the new one; make room. All
+ * stores come before ebp and esp change. */
 static void lift_enter(struct lifter *l, const struct insn *insn) {
   unsigned bytes = insn->form.operand_width, level = operand_constant(insn, 1) & 31;
   LLVMTypeRef type = lifter_int(l, bytes);
   LLVMValueRef esp = l->gpr[GPR_ESP], ebp = l->gpr[GPR_EBP];
-  unsigned pushed = bytes;
-  memory_store(l, LLVMBuildAdd(l->builder, esp, lifter_const(l, 4, (uint32_t)-(int)pushed), ""), gpr_read(l, GPR_EBP, bytes));
-  LLVMValueRef frame = LLVMBuildAdd(l->builder, esp, lifter_const(l, 4, (uint32_t)-(int)bytes), "");
+  LLVMValueRef frame = LLVMBuildSub(l->builder, esp, lifter_const(l, 4, bytes), "");
+  LLVMValueRef top = frame;
+  memory_store(l, frame, value_resize(l, ebp, bytes));
   for (unsigned i = 1; i < level; i++) {
-    LLVMValueRef from = LLVMBuildAdd(l->builder, ebp, lifter_const(l, 4, (uint32_t)-(int)(bytes * i)), "");
-    pushed += bytes;
-    memory_store(l, LLVMBuildAdd(l->builder, esp, lifter_const(l, 4, (uint32_t)-(int)pushed), ""), memory_load(l, type, from));
+    LLVMValueRef from = LLVMBuildSub(l->builder, ebp, lifter_const(l, 4, i * bytes), "");
+    LLVMValueRef pointer = memory_load(l, type, from);
+    top = LLVMBuildSub(l->builder, top, lifter_const(l, 4, bytes), "");
+    memory_store(l, top, pointer);
   }
   if (level) {
-    LLVMValueRef value = bytes == 4 ? frame : LLVMBuildTrunc(l->builder, frame, type, "");
-    pushed += bytes;
-    memory_store(l, LLVMBuildAdd(l->builder, esp, lifter_const(l, 4, (uint32_t)-(int)pushed), ""), value);
+    top = LLVMBuildSub(l->builder, top, lifter_const(l, 4, bytes), "");
+    memory_store(l, top, value_resize(l, frame, bytes));
   }
-  uint32_t total = pushed + (operand_constant(insn, 0) & 0xFFFF);
-  LLVMValueRef after = value_after_accesses(l, esp);
-  frame = LLVMBuildAdd(l->builder, after, lifter_const(l, 4, (uint32_t)-(int)bytes), "");
-  gpr_write(l, GPR_EBP, bytes, bytes == 4 ? frame : LLVMBuildTrunc(l->builder, frame, type, ""));
-  gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, after, lifter_const(l, 4, 0u - total), ""));
+  gpr_keep(l, GPR_EBP);
+  esp = value_after_accesses(l, esp);
+  LLVMValueRef new_ebp = LLVMBuildSub(l->builder, esp, lifter_const(l, 4, bytes), "");
+  uint32_t room = bytes * (1 + level) + operand_constant(insn, 0);
+  gpr_write(l, GPR_EBP, bytes, value_resize(l, new_ebp, bytes));
+  gpr_write(l, GPR_ESP, 4, LLVMBuildSub(l->builder, esp, lifter_const(l, 4, room), ""));
 }
 
+/* --- Segments -------------------------------------------------------------------------------------- */
+
+/* les, lds, lss, lfs, lgs: an offset, then a selector, from memory. */
+static void lift_load_far(struct lifter *l, const struct insn *insn) {
+  static const struct {
+    uint16_t mnemonic, helper;
+  } loads[] = {{ZYDIS_MNEMONIC_LDS, HELPER_load_ds},
+               {ZYDIS_MNEMONIC_LES, HELPER_load_es},
+               {ZYDIS_MNEMONIC_LFS, HELPER_load_fs},
+               {ZYDIS_MNEMONIC_LGS, HELPER_load_gs},
+               {ZYDIS_MNEMONIC_LSS, HELPER_load_ss}};
+  unsigned bytes = insn->form.op[0].size, helper = HELPER_trap_ud;
+  for (unsigned i = 0; i < sizeof loads / sizeof loads[0]; i++)
+    if (loads[i].mnemonic == insn->form.mnemonic)
+      helper = loads[i].helper;
+  LLVMValueRef address = operand_address(l, insn, 1);
+  LLVMValueRef offset = memory_load(l, lifter_int(l, bytes), address);
+  LLVMValueRef selector =
+      memory_load(l, l->i16, LLVMBuildAdd(l->builder, address, lifter_const(l, 4, bytes), ""));
+  state_store(l, offsetof(struct cpu_state, helper_argument), value_resize(l, selector, 4));
+  control_helper(l, helper, insn_eip_value(l, insn));
+  operand_write(l, insn, 0, offset);
+}
+
+/* sgdt, sidt, sldt, str, smsw. CPUs with UMIP trap them, and the kernel then gives a process these
+ * values (arch/x86/kernel/umip.c): no host secrets, and the same on every host. */
+static void lift_descriptor_store(struct lifter *l, const struct insn *insn) {
+  static const uint32_t gdt_base = 0xFFFE0000, idt_base = 0xFFFF0000, cr0 = 0x80050033, task = 0x40;
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_SGDT:
+  case ZYDIS_MNEMONIC_SIDT: {
+    uint32_t base = insn->form.mnemonic == ZYDIS_MNEMONIC_SGDT ? gdt_base : idt_base;
+    LLVMValueRef address = operand_address(l, insn, 0);
+    memory_store(l, address, lifter_const(l, 2, 0));
+    memory_store(l, LLVMBuildAdd(l->builder, address, lifter_const(l, 4, 2), ""), lifter_const(l, 4, base));
+    break;
+  }
+  default: {
+    uint32_t value = insn->form.mnemonic == ZYDIS_MNEMONIC_SMSW  ? cr0
+                     : insn->form.mnemonic == ZYDIS_MNEMONIC_STR ? task
+                                                                 : 0;
+    unsigned bytes = insn->form.op[0].size;
+    operand_write(l, insn, 0, lifter_const(l, bytes, bytes == 2 ? value & 0xFFFF : value));
+  }
+  }
+}
+
+/* lar, lsl, verr, verw: the host asks its own descriptor tables, which the guest's selectors come
+ * from. ZF says whether the selector can be used. */
+static void lift_selector_query(struct lifter *l, const struct insn *insn) {
+  char text[32];
+  bool has_result = insn->form.op[1].kind != OPERAND_NONE;
+  LLVMValueRef selector = operand_read_as(l, insn, has_result ? 1 : 0, 4);
+  struct host_asm code = {.text = text, .flags = FLAGS_Z, .effects = true};
+  if (has_result) {
+    snprintf(text, sizeof text, "%sl @0, $0", insn_name(&insn->form));
+    code.outputs = "=&r";
+    code.inputs = "r,0";
+    code.result[0] = l->i32;
+    LLVMValueRef old = operand_read_as(l, insn, 0, 4);
+    host_asm(l, &code, (LLVMValueRef[]){selector, old}, 2);
+    operand_write(l, insn, 0, value_resize(l, code.value[0], insn->form.op[0].size));
+  } else {
+    snprintf(text, sizeof text, "%s @0", insn_name(&insn->form));
+    code.inputs = "r";
+    selector = value_resize(l, selector, 2);
+    host_asm(l, &code, &selector, 1);
+  }
+  host_asm_write_flags(l, &code);
+}
+
+/* Raises the requested privilege level of op 0 to that of op 1; ZF says whether it had to. */
+static void lift_arpl(struct lifter *l, const struct insn *insn) {
+  LLVMValueRef to = operand_read(l, insn, 0), from = operand_read(l, insn, 1), three = lifter_const(l, 2, 3);
+  LLVMValueRef level = LLVMBuildAnd(l->builder, from, three, "");
+  LLVMValueRef lower =
+      LLVMBuildICmp(l->builder, LLVMIntULT, LLVMBuildAnd(l->builder, to, three, ""), level, "");
+  LLVMValueRef raised = LLVMBuildAnd(l->builder, to, lifter_const(l, 2, 0xFFFC), "");
+  raised = LLVMBuildOr(l->builder, raised, level, "");
+  if (operand_is(insn, 0, OPERAND_MEMORY)) {
+    /* Written only when it changes. */
+    LLVMBasicBlockRef raise = control_block(l, "raise"), on = control_block(l, "on");
+    LLVMValueRef address = operand_address(l, insn, 0);
+    LLVMBuildCondBr(l->builder, lower, raise, on);
+    LLVMPositionBuilderAtEnd(l->builder, raise);
+    memory_store(l, address, raised);
+    LLVMBuildBr(l->builder, on);
+    LLVMPositionBuilderAtEnd(l->builder, on);
+  } else {
+    operand_write(l, insn, 0, LLVMBuildSelect(l->builder, lower, raised, to, ""));
+  }
+  flag_write(l, FLAG_Z, lower);
+}
+
+#define ROW(name, function)                                                                                  \
+  { ZYDIS_MNEMONIC_##name, function }
 const struct lift_rule lift_rules_system[] = {
-    {ZYDIS_MNEMONIC_INT, lift_int},       {ZYDIS_MNEMONIC_INT3, lift_int3},     {ZYDIS_MNEMONIC_INT1, lift_int1},
-    {ZYDIS_MNEMONIC_INTO, lift_into},     {ZYDIS_MNEMONIC_BOUND, lift_bound},   {ZYDIS_MNEMONIC_CPUID, lift_cpuid},
-    {ZYDIS_MNEMONIC_PUSHF, lift_pushf},   {ZYDIS_MNEMONIC_PUSHFD, lift_pushf},  {ZYDIS_MNEMONIC_POPF, lift_popf},
-    {ZYDIS_MNEMONIC_POPFD, lift_popf},    {ZYDIS_MNEMONIC_RDTSC, lift_rdtsc},   {ZYDIS_MNEMONIC_LAHF, lift_lahf},
-    {ZYDIS_MNEMONIC_SAHF, lift_sahf},     {ZYDIS_MNEMONIC_CLC, lift_carry},     {ZYDIS_MNEMONIC_STC, lift_carry},
-    {ZYDIS_MNEMONIC_CMC, lift_carry},     {ZYDIS_MNEMONIC_CLD, lift_direction}, {ZYDIS_MNEMONIC_STD, lift_direction},
-    {ZYDIS_MNEMONIC_SALC, lift_salc},     {ZYDIS_MNEMONIC_ENTER, lift_enter},   {ZYDIS_MNEMONIC_UD0, lift_trap_ud},
-    {ZYDIS_MNEMONIC_UD1, lift_trap_ud},   {ZYDIS_MNEMONIC_UD2, lift_trap_ud},   {ZYDIS_MNEMONIC_SYSENTER, lift_trap_ud},
-    {ZYDIS_MNEMONIC_SYSCALL, lift_trap_ud}, {ZYDIS_MNEMONIC_HLT, lift_trap_gp}, {ZYDIS_MNEMONIC_CLI, lift_trap_gp},
-    {ZYDIS_MNEMONIC_STI, lift_trap_gp},   {ZYDIS_MNEMONIC_IN, lift_trap_gp},    {ZYDIS_MNEMONIC_OUT, lift_trap_gp},
-    {ZYDIS_MNEMONIC_INSB, lift_trap_gp},  {ZYDIS_MNEMONIC_INSW, lift_trap_gp},  {ZYDIS_MNEMONIC_INSD, lift_trap_gp},
-    {ZYDIS_MNEMONIC_OUTSB, lift_trap_gp}, {ZYDIS_MNEMONIC_OUTSW, lift_trap_gp}, {ZYDIS_MNEMONIC_OUTSD, lift_trap_gp},
+    ROW(ARPL, lift_arpl),
+    ROW(BOUND, lift_bound),
+    ROW(CLC, lift_carry),
+    ROW(CLD, lift_direction),
+    ROW(CLI, lift_privileged),
+    ROW(CLTS, lift_privileged),
+    ROW(CMC, lift_carry),
+    ROW(CPUID, lift_cpuid),
+    ROW(ENTER, lift_enter),
+    ROW(GETSEC, lift_undefined),
+    ROW(HLT, lift_privileged),
+    ROW(IN, lift_privileged),
+    ROW(INT, lift_int),
+    ROW(INT1, lift_int1),
+    ROW(INT3, lift_int3),
+    ROW(INTO, lift_into),
+    ROW(INVD, lift_privileged),
+    ROW(INVLPG, lift_privileged),
+    ROW(LAHF, lift_lahf),
+    ROW(LAR, lift_selector_query),
+    ROW(LDS, lift_load_far),
+    ROW(LES, lift_load_far),
+    ROW(LFS, lift_load_far),
+    ROW(LGDT, lift_privileged),
+    ROW(LGS, lift_load_far),
+    ROW(LIDT, lift_privileged),
+    ROW(LLDT, lift_privileged),
+    ROW(LMSW, lift_privileged),
+    ROW(LSL, lift_selector_query),
+    ROW(LSS, lift_load_far),
+    ROW(LTR, lift_privileged),
+    ROW(MONITOR, lift_undefined),
+    ROW(MWAIT, lift_undefined),
+    ROW(OUT, lift_privileged),
+    ROW(POPF, lift_popf),
+    ROW(POPFD, lift_popf),
+    ROW(PUSHF, lift_pushf),
+    ROW(PUSHFD, lift_pushf),
+    ROW(RDMSR, lift_privileged),
+    ROW(RDPMC, lift_privileged),
+    ROW(RDRAND, lift_random),
+    ROW(RDSEED, lift_random),
+    ROW(RDTSC, lift_rdtsc),
+    ROW(RDTSCP, lift_rdtsc),
+    ROW(RSM, lift_undefined),
+    ROW(SAHF, lift_sahf),
+    ROW(SALC, lift_salc),
+    ROW(SGDT, lift_descriptor_store),
+    ROW(SIDT, lift_descriptor_store),
+    ROW(SLDT, lift_descriptor_store),
+    ROW(SMSW, lift_descriptor_store),
+    ROW(STC, lift_carry),
+    ROW(STD, lift_direction),
+    ROW(STI, lift_privileged),
+    ROW(STR, lift_descriptor_store),
+    ROW(SYSCALL, lift_undefined),
+    ROW(SYSENTER, lift_undefined),
+    ROW(SYSEXIT, lift_privileged),
+    ROW(SYSRET, lift_undefined),
+    ROW(UD0, lift_undefined),
+    ROW(UD1, lift_undefined),
+    ROW(UD2, lift_undefined),
+    ROW(VERR, lift_selector_query),
+    ROW(VERW, lift_selector_query),
+    ROW(WBINVD, lift_privileged),
+    ROW(WRMSR, lift_privileged),
+    ROW(XGETBV, lift_xgetbv),
+    ROW(XSETBV, lift_privileged),
     {0, NULL},
 };

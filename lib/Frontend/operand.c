@@ -150,8 +150,9 @@ LLVMValueRef value_after_accesses(struct lifter *l, LLVMValueRef value) {
   return LLVMBuildCall2(l->builder, function, barrier, &value, 1, "");
 }
 
-/* Has LLVM keep a general register where it is pinned, up to here. */
-static void keep(struct lifter *l, unsigned reg) {
+void gpr_keep(struct lifter *l, unsigned reg) {
+  if (l->setting != LIFT_STENCIL)
+    return;
   static const char *const pinned[GPR_COUNT] = {"{eax}", "{ecx}", "{edx}", "{edi}", "{esi}", "{r8d}", "{r9d}", "{r12d}"};
   LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(l->context), &l->i32, 1, false);
   LLVMValueRef use = LLVMGetInlineAsm(type, "", 0, pinned[reg], strlen(pinned[reg]), true, false,
@@ -162,12 +163,12 @@ static void keep(struct lifter *l, unsigned reg) {
 /* An address that takes more than one host instruction must not be computed in the registers it
  * is made of: they are pinned. */
 static void keep_address_registers(struct lifter *l, const struct operand *op) {
-  if (l->setting != LIFT_STENCIL || !op->segment)
+  if (!op->segment)
     return;
   if (op->reg != REGISTER_NONE)
-    keep(l, op->reg);
+    gpr_keep(l, op->reg);
   if (op->index != REGISTER_NONE)
-    keep(l, op->index);
+    gpr_keep(l, op->index);
 }
 
 LLVMValueRef operand_offset(struct lifter *l, const struct insn *insn, unsigned i) {

@@ -1,51 +1,132 @@
-/* Memory for host code: one reservation, filled from the bottom.
+/* Memory for host code: one range of addresses, filled from the bottom, and never writable where it
+ * is executable.
  *
- * The pages below `head` are executable, those above are writable; the page that head is in is
- * made writable while something is added. With other threads running guest code, such a page may
- * be needed meanwhile: they fault, and the handler has them try again (x86_64/signals.c). */
+ * Stencil code is written through a second mapping: the range is made of chunks, each a memfd of
+ * its own that is mapped executable at its place in the range and writable elsewhere. Adding code
+ * so needs no system call, and disturbs no thread that runs in the same page. Code never changes
+ * once it has run, so after a fork parent and child go on sharing the chunks that they have; the
+ * child only leaves the rest of the current one to its parent and starts another.
+ *
+ * LLVM's linker writes code where it will run. For the llvm tier the range is ordinary memory
+ * instead: the pages below `head` are executable, those above writable, and the page that head is
+ * in is made writable while something is added. Other threads that need that page meanwhile
+ * fault, and the handler has them try again (x86_64/signals.c). */
 #include "Runtime/engine.h"
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, CHUNK_SIZE = 4 << 20 };
 #define CODE_SIZE ((size_t)768 << 20)
 #define SLOT_LIMIT ((uint32_t)16 << 20)
 
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10u
+#endif
+
 struct code_cache code_cache;
 
-static uint8_t *page_down(uint8_t *at) { return (uint8_t *)((uintptr_t)at & ~(uintptr_t)(PAGE - 1)); }
+static bool in_place;
+static uint8_t *chunk_writable; /* the current chunk's second mapping; NULL: no chunk yet */
+static uintptr_t chunk_end;     /* in the range */
 
-int code_cache_init(void) {
-  size_t size = CODE_SIZE + SLOT_LIMIT * (sizeof(uint64_t) + sizeof(struct slot_target));
-  uint8_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+int code_cache_init(bool write_in_place) {
+  in_place = write_in_place;
+  size_t slots = SLOT_LIMIT * (sizeof(uint64_t) + sizeof(struct slot_target));
+  uint8_t *memory = mmap(NULL, CODE_SIZE + slots, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
+    return -errno;
+  if (!in_place && mprotect(memory, CODE_SIZE, PROT_NONE) < 0)
     return -errno;
   code_cache = (struct code_cache){.code = memory,
                                    .code_end = memory + CODE_SIZE,
-                                   .head = memory,
+                                   .head = (uintptr_t)memory,
                                    .slot = (uint64_t *)(memory + CODE_SIZE),
                                    .target = (struct slot_target *)(memory + CODE_SIZE + SLOT_LIMIT * sizeof(uint64_t)),
                                    .slot_count = 1,
                                    .slot_limit = SLOT_LIMIT};
+  chunk_end = (uintptr_t)memory;
   return 0;
 }
 
-static void protect(uint8_t *from, uint8_t *to, int protection) {
-  if (to > from && mprotect(from, (size_t)(to - from), protection) < 0)
+/* --- Chunks ----------------------------------------------------------------------------------------- */
+
+static void drop_chunk(void) {
+  if (chunk_writable)
+    munmap(chunk_writable, CHUNK_SIZE);
+  chunk_writable = NULL;
+}
+
+/* The next chunk becomes the current one. 0 or a negative errno. */
+static int new_chunk(void) {
+  uint8_t *place = (uint8_t *)chunk_end;
+  if (place + CHUNK_SIZE > code_cache.code_end)
+    return -ENOMEM;
+  int fd = memfd_create("uemu-llvm-code", MFD_CLOEXEC | MFD_EXEC);
+  if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+    fd = memfd_create("uemu-llvm-code", MFD_CLOEXEC);
+  if (fd < 0)
+    return -errno;
+  drop_chunk();
+  int status = 0;
+  uint8_t *writable = MAP_FAILED;
+  if (ftruncate(fd, CHUNK_SIZE) < 0 ||
+      mmap(place, CHUNK_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
+      (writable = mmap(NULL, CHUNK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED)
+    status = -errno;
+  close(fd);
+  if (status < 0)
+    return status;
+  chunk_writable = writable;
+  chunk_end = (uintptr_t)place + CHUNK_SIZE;
+  code_cache.head = (uintptr_t)place;
+  code_cache.to_code = place - writable;
+  return 0;
+}
+
+void code_cache_fork_child(void) {
+  if (in_place)
+    return;
+  drop_chunk();
+  code_cache.head = chunk_end;
+}
+
+/* --- In place ----------------------------------------------------------------------------------------- */
+
+static uintptr_t page_down(uintptr_t at) { return at & ~(uintptr_t)(PAGE - 1); }
+
+static void protect(uintptr_t from, uintptr_t to, int protection) {
+  if (to > from && mprotect((void *)from, to - from, protection) < 0)
     engine_fatal(0, "cannot change the protection of the code cache: errno %d", errno);
 }
 
-uint8_t *code_cache_open(size_t size) {
-  if ((size_t)(code_cache.code_end - code_cache.head) < size + PAGE)
+static uint8_t *open_in_place(size_t size) {
+  if ((uintptr_t)code_cache.code_end - code_cache.head < size + PAGE)
     return NULL;
-  uint8_t *page = page_down(code_cache.head);
+  uintptr_t page = page_down(code_cache.head);
   if (page != code_cache.head)
     protect(page, page + PAGE, PROT_READ | PROT_WRITE);
-  return code_cache.head;
+  return (uint8_t *)code_cache.head;
+}
+
+/* --- Adding code ---------------------------------------------------------------------------------------- */
+
+uint8_t *code_cache_open(size_t size) {
+  if (in_place)
+    return open_in_place(size);
+  if (chunk_end - code_cache.head < size) {
+    int status = new_chunk();
+    if (status < 0)
+      engine_fatal(0, "no more memory for translated code: errno %d", -status);
+  }
+  return (uint8_t *)(code_cache.head - (uintptr_t)code_cache.to_code);
 }
 
 void code_cache_close(uint8_t *end) {
-  protect(page_down(code_cache.head), page_down(end + PAGE - 1), PROT_READ | PROT_EXEC);
-  code_cache.head = end;
+  uintptr_t code_end = code_address(end);
+  if (in_place)
+    protect(page_down(code_cache.head), page_down(code_end + PAGE - 1), PROT_READ | PROT_EXEC);
+  code_cache.head = code_end;
 }

@@ -198,7 +198,7 @@ uintptr_t engine_after_signal(struct cpu_state *cpu) {
 int runtime_init(const struct runtime_options *options, const struct runtime_hooks *hooks) {
   engine.options = *options;
   engine.hooks = *hooks;
-  int status = code_cache_init();
+  int status = code_cache_init(options->tier == RUNTIME_TIER_LLVM);
   if (status == 0)
     status = units_init();
   if (status == 0)
@@ -316,5 +316,6 @@ void runtime_fork_child(void) {
   if (self)
     self->next = NULL;
   lock_word = 1;
+  code_cache_fork_child();
   engine_unlock();
 }

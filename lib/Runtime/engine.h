@@ -16,9 +16,9 @@
 #include <stdint.h>
 
 /* --- code_cache.c: memory for host code ---------------------------------------------------------
- * One range of addresses: code, then data. Code pages are executable or writable, never both;
- * code is not changed once it has run. What must change (where a jump to another unit goes) is in
- * slots, in the data part, that code jumps through. */
+ * One range of addresses: code, then data. No page is writable and executable; code is not
+ * changed once it has run. What must change (where a jump to another unit goes) is in slots, in
+ * the data part, that code jumps through. */
 
 /* A linked slot first counts its jumps here, so that code that runs often is found. */
 struct slot_target {
@@ -29,18 +29,23 @@ struct slot_target {
 
 struct code_cache {
   uint8_t *code, *code_end;  /* the whole code part */
-  uint8_t *head;             /* the next free byte of code */
+  uintptr_t head;            /* the next free byte of code */
+  ptrdiff_t to_code;         /* from where code is written to where it runs */
   uint64_t *slot;            /* host addresses that code jumps through */
   struct slot_target *target; /* of the same index: where a counting slot goes on */
   uint32_t slot_count, slot_limit;
 };
 extern struct code_cache code_cache;
 
-int code_cache_init(void);
-/* Makes room for `size` bytes at code_cache.head writable. NULL if the cache is full. */
+/* in_place: code is written at the address where it runs, as LLVM's linker needs it. */
+int code_cache_init(bool in_place);
+/* Where to write up to `size` bytes of code. NULL if the cache is full. */
 uint8_t *code_cache_open(size_t size);
-/* Ends writing: [open's result, end) is executable from now on, and end the next head. */
+/* Ends writing: [open's result, end) is executable from now on. */
 void code_cache_close(uint8_t *end);
+/* The address at which a byte written at `at`, since the last open, will run. */
+static inline uintptr_t code_address(const void *at) { return (uintptr_t)at + (uintptr_t)code_cache.to_code; }
+void code_cache_fork_child(void);
 static inline bool code_cache_contains(uintptr_t pc) {
   return pc >= (uintptr_t)code_cache.code && pc < (uintptr_t)code_cache.code_end;
 }

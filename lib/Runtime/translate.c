@@ -7,7 +7,7 @@
 #include <Zydis/Mnemonic.h>
 #include <string.h>
 
-enum { PAGE_LIMIT = 96, FIXUP_LIMIT = 2048, CODE_ROOM = 1 << 18 };
+enum { PAGE_LIMIT = 96, FIXUP_LIMIT = 2048, CODE_ROOM = 1 << 17 };
 
 /* A chosen stencil: insn[first .. first+count). */
 struct choice {
@@ -241,7 +241,7 @@ static void store(uint8_t *field, unsigned kind, uint64_t value) {
 }
 
 static void store_pc32(uint8_t *field, int32_t addend, uintptr_t target) {
-  store(field, RELOC_PC32, target + (uint64_t)(int64_t)addend - (uintptr_t)field);
+  store(field, RELOC_PC32, target + (uint64_t)(int64_t)addend - code_address(field));
 }
 
 /* Fills one hole. insns are those of the stencil, block the one it ends, if it does. */
@@ -270,7 +270,7 @@ static void patch(const struct stencil_reloc *reloc, uint8_t *code, uint8_t *end
     value = insn_next(last);
     break;
   case STENCIL_NEXT:
-    store_pc32(field, reloc->addend, (uintptr_t)end);
+    store_pc32(field, reloc->addend, code_address(end));
     return;
   case STENCIL_TAKEN:
     add_jump_fixup(field, reloc->addend, block ? block->taken : -1, last->target);
@@ -374,12 +374,12 @@ static void emit_exits(void) {
     uint8_t *target;
     switch (fixup->kind) {
     case TO_BLOCK:
-      store_pc32(fixup->field, fixup->addend, (uintptr_t)work.block_code[fixup->target]);
+      store_pc32(fixup->field, fixup->addend, code_address(work.block_code[fixup->target]));
       continue;
     case TO_PROBE:
       target = work.at;
       work.at = stub_write_probe(work.at);
-      store_pc32(fixup->field, fixup->addend, (uintptr_t)target);
+      store_pc32(fixup->field, fixup->addend, code_address(target));
       continue;
     case FILLED:
       continue;
@@ -393,7 +393,7 @@ static void emit_exits(void) {
     work.at = stub_write_exit(work.at, slot);
     for (unsigned k = i; k < work.fixup_count; k++)
       if (work.fixup[k].kind == TO_EXIT && work.fixup[k].target == fixup->target) {
-        store_pc32(work.fixup[k].field, work.fixup[k].addend, (uintptr_t)target);
+        store_pc32(work.fixup[k].field, work.fixup[k].addend, code_address(target));
         work.fixup[k].kind = k > i ? FILLED : TO_EXIT;
       }
   }
@@ -451,7 +451,7 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
   uint8_t *body_end = work.at;
   emit_exits();
   code_cache_close(work.at);
-  struct code_unit unit = {.code = work.code,
+  struct code_unit unit = {.code = (const uint8_t *)code_address(work.code),
                            .code_size = (uint32_t)(work.at - work.code),
                            .body_size = (uint32_t)(body_end - work.code),
                            .low = work.unit.low,
@@ -465,6 +465,6 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
   unit.entry_count = (uint16_t)work.entry_count;
   unit_add(&unit);
   for (unsigned i = 0; i < work.entry_count; i++)
-    unit_map_insert(work.entry[i], (uintptr_t)work.entry_code[i], work.large);
+    unit_map_insert(work.entry[i], code_address(work.entry_code[i]), work.large);
   return unit_lookup(eip);
 }

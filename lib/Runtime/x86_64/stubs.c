@@ -27,7 +27,7 @@ static uint8_t *emit_far_jump(uint8_t *at, const void *target) {
 
 static uint8_t *emit_near_jump(uint8_t *at, uintptr_t target) {
   at = EMIT(at, 0xE9);
-  return emit32(at, (uint32_t)(target - (uintptr_t)at - 4));
+  return emit32(at, (uint32_t)(target - code_address(at) - 4));
 }
 
 static uintptr_t link_stub, miss_stub;
@@ -44,13 +44,13 @@ uint8_t *stub_write_probe(uint8_t *at) {
   at = EMIT(at, 0x65, 0x45, 0x39, 0xAA);             /* cmp %r13d,%gs:table(%r10) */
   at = emit32(at, table);
   at = EMIT(at, 0x0F, 0x85);                         /* jne miss */
-  at = emit32(at, (uint32_t)(miss_stub - (uintptr_t)at - 4));
+  at = emit32(at, (uint32_t)(miss_stub - code_address(at) - 4));
   at = EMIT(at, 0x65, 0x41, 0xFF, 0xA2);             /* jmp *%gs:table+8(%r10) */
   return emit32(at, table + 8);
 }
 
 static uint8_t *emit_rip32(uint8_t *at, const void *target) {
-  return emit32(at, (uint32_t)((uintptr_t)target - (uintptr_t)at - 4));
+  return emit32(at, (uint32_t)((uintptr_t)target - code_address(at) - 4));
 }
 
 uint8_t *stub_write_exit(uint8_t *at, uint32_t slot) {
@@ -68,26 +68,26 @@ uint8_t *stub_write_exit(uint8_t *at, uint32_t slot) {
   at++;
   at = EMIT(at, 0xFF, 0x25); /* jmp *host(%rip) */
   at = emit_rip32(at, &code_cache.target[slot].host);
-  slot_set_code(slot, (uintptr_t)unlinked, (uintptr_t)counting);
+  slot_set_code(slot, code_address(unlinked), code_address(counting));
   return at;
 }
 
 void stubs_init(void) {
   uint8_t *at = code_cache_open(4096);
-  link_stub = (uintptr_t)at;
+  link_stub = code_address(at);
   at = emit_far_jump(at, enter_link);
-  miss_stub = (uintptr_t)at;
+  miss_stub = code_address(at);
   at = emit_far_jump(at, enter_dispatch_miss);
-  uintptr_t helper_stub = (uintptr_t)at;
+  uintptr_t helper_stub = code_address(at);
   at = emit_far_jump(at, enter_helper);
-  stubs[STENCIL_DISPATCH] = (uintptr_t)at;
+  stubs[STENCIL_DISPATCH] = code_address(at);
   at = stub_write_probe(at);
-  stubs[STENCIL_MISPAIRED] = (uintptr_t)at;
+  stubs[STENCIL_MISPAIRED] = code_address(at);
   at = EMIT(at, 0x65, 0x48, 0x8B, 0x24, 0x25); /* mov %gs:frame_base,%rsp */
   at = emit32(at, offsetof(struct cpu_state, frame_base));
   at = emit_near_jump(at, stubs[STENCIL_DISPATCH]);
   for (unsigned h = 0; h < HELPER_COUNT; h++) {
-    stubs[STENCIL_HELPER + h] = (uintptr_t)at;
+    stubs[STENCIL_HELPER + h] = code_address(at);
     at = EMIT(at, 0x41, 0xBB); /* mov $h,%r11d */
     at = emit32(at, h);
     at = emit_near_jump(at, helper_stub);

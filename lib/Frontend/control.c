@@ -42,7 +42,31 @@ static void store_flags(struct lifter *l, uint8_t wanted) {
     }
 }
 
-static uint8_t flags_kept(const struct lifter *l) { return l->setting == LIFT_BLOCK ? FLAGS_ALL : l->flags_live; }
+/* Blocks: everything newer than the register file. What has been written is not forgotten: control
+ * may be leaving on one path of several. */
+static void store_state(struct lifter *l) {
+  for (unsigned i = 0; i < GPR_COUNT; i++)
+    if (l->gpr_dirty & 1 << i)
+      state_store(l, offsetof(struct cpu_state, gpr) + 4 * i, l->gpr[i]);
+  for (unsigned i = 0; i < GUEST_XMM_COUNT; i++)
+    if (l->xmm_dirty & 1 << i)
+      state_store(l, offsetof(struct cpu_state, xmm) + 16 * i, l->xmm[i]);
+  store_flags(l, FLAGS_ALL);
+}
+
+/* Before control leaves lifted code on the way that is being built. */
+static void store_leaving(struct lifter *l) {
+  if (l->setting == LIFT_BLOCK)
+    store_state(l);
+  else
+    store_flags(l, l->flags_live);
+}
+
+/* The same, on the way that all that follows comes by. */
+static void store_all(struct lifter *l) {
+  store_leaving(l);
+  l->flags_dirty = l->gpr_dirty = l->xmm_dirty = 0;
+}
 
 static void tail_call(struct lifter *l, const char *symbol, LLVMValueRef eip) {
   LLVMValueRef result = call(l, symbol, eip);
@@ -52,7 +76,7 @@ static void tail_call(struct lifter *l, const char *symbol, LLVMValueRef eip) {
 }
 
 void control_next(struct lifter *l) {
-  store_flags(l, flags_kept(l));
+  store_leaving(l);
   if (l->setting == LIFT_BLOCK)
     tail_call(l, "dispatch", lifter_const(l, 4, insn_next(l->last)));
   else
@@ -60,7 +84,7 @@ void control_next(struct lifter *l) {
 }
 
 void control_taken(struct lifter *l) {
-  store_flags(l, flags_kept(l));
+  store_leaving(l);
   if (l->setting == LIFT_BLOCK)
     tail_call(l, "dispatch", lifter_const(l, 4, l->insn->target));
   else
@@ -68,13 +92,12 @@ void control_taken(struct lifter *l) {
 }
 
 void control_dispatch(struct lifter *l, LLVMValueRef eip) {
-  store_flags(l, flags_kept(l));
+  store_leaving(l);
   tail_call(l, "dispatch", eip);
 }
 
 void control_branch(struct lifter *l, LLVMValueRef condition) {
-  store_flags(l, flags_kept(l));
-  l->flags_dirty = 0;
+  store_all(l);
   LLVMBasicBlockRef taken = LLVMAppendBasicBlockInContext(l->context, l->function, "taken");
   LLVMBasicBlockRef next = LLVMAppendBasicBlockInContext(l->context, l->function, "next");
   LLVMBuildCondBr(l->builder, condition, taken, next);
@@ -100,6 +123,7 @@ void control_helper(struct lifter *l, unsigned helper, LLVMValueRef eip) {
   l->flags_dirty = 0;
   l->compare[0] = l->compare[1] = l->above = NULL;
   l->gpr_dirty = l->xmm_dirty = 0;
+  l->helped = true;
 }
 
 void control_trap(struct lifter *l, unsigned helper, LLVMValueRef eip) {
@@ -108,13 +132,7 @@ void control_trap(struct lifter *l, unsigned helper, LLVMValueRef eip) {
 }
 
 void control_commit(struct lifter *l, const struct insn *insn) {
-  for (unsigned i = 0; i < GPR_COUNT; i++)
-    if (l->gpr_dirty & 1 << i)
-      state_store(l, offsetof(struct cpu_state, gpr) + 4 * i, l->gpr[i]);
-  for (unsigned i = 0; i < GUEST_XMM_COUNT; i++)
-    if (l->xmm_dirty & 1 << i)
-      state_store(l, offsetof(struct cpu_state, xmm) + 16 * i, l->xmm[i]);
-  store_flags(l, FLAGS_ALL);
+  store_all(l);
   state_store(l, offsetof(struct cpu_state, eip), lifter_const(l, 4, insn->eip));
 }
 

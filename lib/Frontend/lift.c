@@ -135,7 +135,7 @@ static void start_function(struct lifter *l, const char *name) {
   l->above = NULL;
   l->flags_dirty = l->gpr_dirty = l->xmm_dirty = 0;
   l->position = 0;
-  l->ended = false;
+  l->ended = l->helped = false;
   l->failure = NULL;
 }
 
@@ -167,6 +167,9 @@ LLVMValueRef lifter_function(struct lifter *l, const char *name, const struct in
     if (l->setting == LIFT_BLOCK && insns[i].can_fault)
       control_commit(l, &insns[i]);
     lift(l, &insns[i]);
+    /* A helper may have changed the code that follows. */
+    if (l->setting == LIFT_BLOCK && l->helped && !l->ended)
+      control_dispatch(l, insn_next_value(l, &insns[i]));
   }
   if (!l->failure && !l->ended)
     control_next(l);

@@ -21,7 +21,9 @@
  *
  * Lifted code comes in two settings:
  *   stencils: one shape, holes for constants, ends in a tail call to `next` or `taken`;
- *   blocks:   a basic block, constants, ends in a tail call to the dispatcher.
+ *   blocks:   a basic block, constants, ends in a tail call to the dispatcher. At its entry the
+ *             register file has what the registers have; it writes back what it changes, before each
+ *             instruction that can fault and when it ends.
  * The calling convention is in docs/guest-abi.md. */
 #ifndef UEMU_FRONTEND_LIFT_H
 #define UEMU_FRONTEND_LIFT_H
@@ -75,6 +77,7 @@ struct lifter {
   unsigned position;                 /* its index in the pair or block */
   const struct insn *last;           /* of the pair or block */
   bool ended;                        /* control has left: no fall-through to emit */
+  bool helped;                       /* a helper was called: a block ends here */
 
   const char *failure; /* why the instruction could not be lifted; NULL */
 };
@@ -88,8 +91,9 @@ void lifter_dispose(struct lifter *l);
 LLVMModuleRef lifter_take_module(struct lifter *l, const char *new_name);
 
 /* Lifts insns[0..count) to one function `name`: a stencil that keeps the flags in `live`, or a
- * block that keeps all. NULL, with l->failure set and nothing left in the module, if an
- * instruction is not implemented. */
+ * block that keeps all (and ends early after an instruction that calls a helper). NULL, with
+ * l->failure set, its index in l->position, and nothing left in the module, if an instruction is
+ * not implemented. */
 LLVMValueRef lifter_function(struct lifter *l, const char *name, const struct insn *insns, unsigned count,
                              uint8_t live);
 

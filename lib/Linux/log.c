@@ -4,9 +4,11 @@
 #include "Linux/host_syscall.h"
 #include "Linux/syscall.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 uint32_t log_items;
 static int log_fd = -1;
@@ -31,6 +33,18 @@ int log_move(void) {
     return moved;
   log_fd = moved;
   return 0;
+}
+
+void log_text(const char *text) {
+  for (size_t left = strlen(text); left;) {
+    long n = HOST_CALL(SYS_write, log_fd < 0 ? 2 : log_fd, text, left);
+    if (n == -EINTR)
+      continue;
+    if (n <= 0)
+      return;
+    text += n;
+    left -= (size_t)n;
+  }
 }
 
 void log_line(uint32_t item, const char *format, ...) {

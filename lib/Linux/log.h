@@ -15,4 +15,7 @@ int log_descriptor(void);
 /* Moves the log to another descriptor: the guest wants this one. 0 or a negative errno. */
 int log_move(void);
 
+/* Writes text to the log, or to descriptor 2 without one, as it is. */
+void log_text(const char *text);
+
 #endif

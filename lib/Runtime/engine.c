@@ -125,14 +125,20 @@ void engine_fatal(guest_addr eip, const char *format, ...) {
 
 /* --- Going on -------------------------------------------------------------------------------------------------- */
 
-/* Host code for cpu->eip, which is hot or not. Fetch faults and interrupts go to the hooks first. */
-static uintptr_t resume(struct cpu_state *cpu, bool hot) {
+/* How code at an address is wanted. */
+enum wanted { WANT_COLD, WANT_HOT, WANT_ONCE /* its first instruction alone */ };
+
+/* Host code for cpu->eip. Fetch faults and interrupts go to the hooks first. */
+static uintptr_t resume(struct cpu_state *cpu, enum wanted wanted) {
   for (;;) {
-    if (__atomic_load_n(&cpu->interrupt, __ATOMIC_ACQUIRE))
+    if (__atomic_load_n(&cpu->interrupt, __ATOMIC_ACQUIRE)) {
       engine.hooks.interrupt(cpu);
+      wanted = WANT_COLD; /* eip may be another's */
+    }
     guest_addr fault = 0;
     engine_lock();
-    uintptr_t host = translate(cpu->eip, hot, &fault);
+    uintptr_t host = wanted == WANT_ONCE ? translate_once(cpu->eip, &fault)
+                                         : translate(cpu->eip, wanted == WANT_HOT, &fault);
     engine_unlock();
     if (host)
       return host;
@@ -143,6 +149,7 @@ static uintptr_t resume(struct cpu_state *cpu, bool hot) {
                         .host_signal = SIGSEGV,
                         .host_code = present ? SEGV_ACCERR : SEGV_MAPERR};
     engine.hooks.trap(cpu, &trap);
+    wanted = WANT_COLD;
   }
 }
 
@@ -154,12 +161,12 @@ static void cache_jump(struct cpu_state *cpu, guest_addr eip, uintptr_t host) {
 
 uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot) {
   cpu->eip = slot_target(slot); /* translating it links the slot */
-  return resume(cpu, slot_is_hot(slot));
+  return resume(cpu, slot_is_hot(slot) ? WANT_HOT : WANT_COLD);
 }
 
 uintptr_t engine_dispatch(struct cpu_state *cpu) {
   guest_addr eip = cpu->eip;
-  uintptr_t host = resume(cpu, false);
+  uintptr_t host = resume(cpu, WANT_COLD);
   if (cpu->eip == eip)
     cache_jump(cpu, eip, host);
   return host;
@@ -176,7 +183,7 @@ uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
   /* Only a system call's eip is where it goes on; after others, stale frames are forgotten later. */
   if (!(redirect & REDIRECT_EIP) && !(redirect && index == HELPER_syscall))
     return 0;
-  uintptr_t host = resume(cpu, false);
+  uintptr_t host = resume(cpu, WANT_COLD);
   __atomic_store_n(&cpu->redirect, 0, __ATOMIC_RELEASE);
   return host;
 }
@@ -188,7 +195,9 @@ uintptr_t engine_after_signal(struct cpu_state *cpu) {
     thread->pending_trap = false;
     engine.hooks.trap(cpu, &trap);
   }
-  uintptr_t host = resume(cpu, false);
+  bool once = thread->once;
+  thread->once = false;
+  uintptr_t host = resume(cpu, once ? WANT_ONCE : WANT_COLD);
   __atomic_store_n(&cpu->redirect, 0, __ATOMIC_RELEASE);
   return host;
 }
@@ -291,7 +300,7 @@ void runtime_run(struct cpu_state *cpu, const void *fxsave) {
     uint32_t mxcsr = 0x1F80;
     __asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
   }
-  enter_guest(cpu, resume(cpu, false));
+  enter_guest(cpu, resume(cpu, WANT_COLD));
 }
 
 void runtime_interrupt(struct cpu_state *cpu) { __atomic_store_n(&cpu->interrupt, 1, __ATOMIC_RELEASE); }

@@ -66,7 +66,8 @@ struct code_unit {
   guest_addr low;     /* base of unit_insn.guest */
   bool dropped;
   bool large;          /* about a function; else one stretch of code */
-  bool commits;        /* made by the llvm tier: the register file, not host registers, has the state */
+  bool commits;        /* made by the llvm tier: the register file, not host registers, has the state;
+                        * but for eip at the entry, where host registers have the same state */
   uint16_t insn_count, entry_count, page_count;
   struct unit_insn *insn; /* sorted by host */
   guest_addr *entry;      /* guest addresses that are in the map */
@@ -99,11 +100,37 @@ bool slot_is_hot(uint32_t slot);
 void unit_drop(guest_addr address, uint32_t length);
 void unit_drop_all(void);
 
-/* --- translate.c ------------------------------------------------------------------------------------ */
+/* --- fetch.c: guest code, as translation reads it --------------------------------------------------------- */
+
+enum { FETCH_PAGE_LIMIT = 96 };
+struct fetch {
+  uint32_t page[FETCH_PAGE_LIMIT]; /* pages fetched from */
+  unsigned page_count;
+  bool unprotected; /* leave the pages writable: later writes to them go unseen */
+};
+/* As discover_options wants it; context is a struct fetch. */
+size_t fetch_code(void *context, guest_addr eip, const uint8_t **bytes);
+
+/* --- translate.c, translate_block.c ----------------------------------------------------------------------- */
 
 /* Host code for eip, translated if need be: for hot code as a large unit, else as a small one. 0 if the bytes at eip cannot be fetched, with
  * *fault set to the address. Engine lock held. */
 uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault);
+/* The same in the llvm tier: the basic block at eip. */
+uintptr_t translate_block(guest_addr eip, guest_addr *fault);
+/* Only the instruction at eip, to be run once: nothing else leads to it, and it does not have its page
+ * protected, so that it can write there. */
+uintptr_t translate_once(guest_addr eip, guest_addr *fault);
+
+/* --- compiler.c: the shared object that has LLVM -------------------------------------------------------------- */
+
+/* LLVM may use the FPU, and the guest's state is in it. */
+struct compiler_fpu {
+  uint8_t image[512] __attribute__((aligned(16)));
+};
+/* Loads it, if it was not, and gives it the FPU until compiler_leave. */
+const struct jit_interface *compiler_enter(guest_addr eip, struct compiler_fpu *fpu);
+void compiler_leave(const struct compiler_fpu *fpu);
 
 /* --- stencil_source.c: where stencils come from -------------------------------------------------------- */
 
@@ -131,6 +158,7 @@ struct engine_thread {
   uint8_t *frames;      /* lowest byte of the frame stack; a guard page lies below */
   size_t frames_size;
   void *signal_stack;
+  bool once;            /* llvm tier: a write to code; run its instruction alone, then go on */
   bool stepping;        /* single-stepping to the next instruction boundary */
   bool pending_trap;    /* a fault to be delivered by engine_after_signal … */
   bool pending_interrupt; /* … or an interrupt */
@@ -171,6 +199,8 @@ enum { PROBE_SIZE = 64 };
 uint8_t *stub_write_probe(uint8_t *at);
 /* An exit through a slot: the jump, what an unlinked slot jumps to, what a counting one does. */
 uint8_t *stub_write_exit(uint8_t *at, uint32_t slot);
+/* eip to r13d, and a jump to the helper. */
+uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper);
 
 int signals_init(void);
 

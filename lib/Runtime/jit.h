@@ -28,4 +28,37 @@ struct stencil_sink {
  * (message to sink->refused). */
 int jit_compile_stencils(const struct stencil_source *sources, unsigned count, const struct stencil_sink *sink);
 
+/* --- Blocks: the llvm tier ------------------------------------------------------------------------- */
+
+/* What compiling blocks needs of the engine. */
+struct jit_host {
+  /* Memory of the code cache, as code_cache_open and code_cache_close give it. */
+  uint8_t *(*open)(size_t size);
+  void (*close)(uint8_t *end);
+  /* The host address of a stub: STENCIL_DISPATCH and above. */
+  uintptr_t (*stub_address)(unsigned symbol);
+  /* Gets each block's IR as it was lifted, and after optimisation: whole modules. NULL: not wanted. */
+  void (*dump)(const char *text);
+};
+
+struct jit_block {
+  const uint8_t *code;
+  uint32_t code_size; /* bytes of code */
+  uint32_t size;      /* with the constants that follow */
+  unsigned insn_count; /* how many instructions it is made of; it may go on after them by the dispatcher */
+  char why[160];      /* on failure: the reason */
+};
+
+/* Compiles one basic block, insns[0..count), or as many of the first of them as can be. 0; -ENOTSUP
+ * if the lifter has no meaning for the first one; -ENOMEM if the code cache is full; -EIO if LLVM
+ * failed. */
+int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count, struct jit_block *block);
+
+/* What the shared object offers, by the name jit_interface. */
+struct jit_interface {
+  int (*compile_stencils)(const struct stencil_source *, unsigned, const struct stencil_sink *);
+  int (*compile_block)(const struct jit_host *, const struct insn *, unsigned, struct jit_block *);
+};
+extern const struct jit_interface jit_interface;
+
 #endif

@@ -242,8 +242,7 @@ done:
   return result;
 }
 
-__attribute__((visibility("default"))) int jit_compile_stencils(const struct stencil_source *sources,
-                                                                unsigned count, const struct stencil_sink *sink) {
+int jit_compile_stencils(const struct stencil_source *sources, unsigned count, const struct stencil_sink *sink) {
   char *message = NULL;
   LLVMTargetMachineRef machine = jit_target_machine(LLVMCodeGenLevelDefault, &message);
   if (!machine) {

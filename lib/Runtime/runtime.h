@@ -59,7 +59,8 @@ enum runtime_tier { RUNTIME_TIER_STENCIL, RUNTIME_TIER_LLVM };
 
 struct runtime_options {
   enum runtime_tier tier;
-  bool dump_ir;          /* print the IR of the blocks that the llvm tier runs */
+  bool dump_ir;          /* give `dump` the IR of the blocks that the llvm tier runs */
+  void (*dump)(const char *text); /* whole modules, with line ends */
   const char *cache_dir; /* where stencils made on demand are kept; NULL: nowhere */
   void (*log)(const char *format, ...) __attribute__((format(printf, 1, 2))); /* one line; may be NULL */
 };

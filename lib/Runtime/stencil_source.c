@@ -6,7 +6,6 @@
  * A file of another build, or a damaged one, is ignored with a line in the log. */
 #include "Runtime/engine.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,7 +23,6 @@ enum { USER_LIBRARY_LIMIT = 64 << 20 };
 static const struct stencil_library_header *built_in, *user;
 static struct stencil_collection *made_here;
 static bool user_is_open;
-static int (*compile)(const struct stencil_source *, unsigned, const struct stencil_sink *);
 
 int stencil_source_init(void) {
   size_t size = (size_t)(stencil_library_end - stencil_library_start);
@@ -160,28 +158,13 @@ static void refused(void *context, const struct stencil_source *source, const ch
   made(context, &none);
 }
 
-/* The compiler's shared object: beside the program's lib folder, or where the linker looks. */
-static void open_compiler(guest_addr eip) {
-  void *object = dlopen("libuemu-jit.so", RTLD_NOW | RTLD_LOCAL);
-  if (object)
-    compile = (int (*)(const struct stencil_source *, unsigned, const struct stencil_sink *))dlsym(
-        object, "jit_compile_stencils");
-  if (!compile)
-    engine_fatal(eip, "the compiler cannot be loaded: %s", dlerror());
-}
-
 void stencil_source_make(const struct stencil_source *sources, unsigned count) {
-  /* LLVM may use the FPU; the guest's state is in it. */
-  uint8_t fpu[512] __attribute__((aligned(16)));
-  uint32_t mxcsr = 0x1F80;
-  __asm__ volatile("fxsave64 %0\n\tfninit\n\tldmxcsr %1" : "=m"(fpu) : "m"(mxcsr) : "memory");
-  if (!compile)
-    open_compiler(sources[0].insn[0].eip);
   if (!made_here && !(made_here = stencil_collection_new()))
     engine_fatal(sources[0].insn[0].eip, "out of memory for stencils");
   struct stencil_sink sink = {.made = made, .refused = refused};
-  compile(sources, count, &sink);
+  struct compiler_fpu fpu;
+  compiler_enter(sources[0].insn[0].eip, &fpu)->compile_stencils(sources, count, &sink);
+  compiler_leave(&fpu);
   engine_log("0x%08x: %u stencils made on demand", sources[0].insn[0].eip, count);
   save_user();
-  __asm__ volatile("fxrstor64 %0" : : "m"(fpu) : "memory");
 }

@@ -7,7 +7,7 @@
 #include <Zydis/Mnemonic.h>
 #include <string.h>
 
-enum { PAGE_LIMIT = 96, FIXUP_LIMIT = 2048, CODE_ROOM = 1 << 17 };
+enum { FIXUP_LIMIT = 2048, CODE_ROOM = 1 << 17 };
 
 /* A chosen stencil: insn[first .. first+count). */
 struct choice {
@@ -26,8 +26,7 @@ struct fixup {
 /* The translation under way. One at a time: the engine lock is held. */
 static struct {
   struct unit unit;
-  uint32_t page[PAGE_LIMIT]; /* pages fetched from */
-  unsigned page_count;
+  struct fetch fetch;
   struct fixup fixup[FIXUP_LIMIT];
   unsigned fixup_count;
   uint8_t *block_code[UNIT_BLOCK_LIMIT];
@@ -39,43 +38,6 @@ static struct {
   uint8_t *code, *at;
   bool large;
 } work;
-
-/* --- Fetching ----------------------------------------------------------------------------------------- */
-
-static bool page_is_known(uint32_t page) {
-  for (unsigned i = 0; i < work.page_count; i++)
-    if (work.page[i] == page)
-      return true;
-  return false;
-}
-
-/* A page is write-protected before it is read: a later write to it cannot go unseen. */
-static bool use_page(uint32_t page) {
-  if (page_is_known(page))
-    return true;
-  guest_addr address = page << GUEST_PAGE_SHIFT;
-  if (work.page_count == PAGE_LIMIT || !(guest_memory_page(address) & GUEST_PAGE_EXEC))
-    return false;
-  guest_memory_code_translated(address, GUEST_PAGE_SIZE);
-  work.page[work.page_count++] = page;
-  return true;
-}
-
-static size_t fetch(void *context, guest_addr eip, const uint8_t **bytes) {
-  (void)context;
-  enum { FETCH_SIZE = 16 };
-  if (!use_page(eip >> GUEST_PAGE_SHIFT))
-    return 0;
-  *bytes = guest_to_host(eip);
-  guest_addr left = GUEST_PAGE_SIZE - eip % GUEST_PAGE_SIZE;
-  if (left >= FETCH_SIZE || eip + left == 0)
-    return left < FETCH_SIZE ? left : FETCH_SIZE;
-  /* Only an instruction that needs it brings in the next page. */
-  struct insn insn;
-  if (insn_decode(&insn, *bytes, left, eip) != INSN_TRUNCATED)
-    return left;
-  return use_page((eip + left) >> GUEST_PAGE_SHIFT) ? FETCH_SIZE : left;
-}
 
 /* --- Calls that are not calls --------------------------------------------------------------------------- */
 
@@ -89,7 +51,7 @@ static bool is_address_thunk(const struct insn *insn, unsigned *reg) {
     return true;
   }
   const uint8_t *bytes;
-  if (fetch(NULL, insn->target, &bytes) < 4)
+  if (fetch_code(&work.fetch, insn->target, &bytes) < 4)
     return false;
   /* 8B /r with mod 0 and the SIB byte 24: mov reg,[esp]; C3: ret */
   if (bytes[0] != 0x8B || (bytes[1] & 0xC7) != 0x04 || bytes[2] != 0x24 || bytes[3] != 0xC3)
@@ -293,21 +255,10 @@ static void note_insn(guest_addr eip) {
       (struct unit_insn){(uint16_t)(work.at - work.code), (uint16_t)(eip - work.unit.low)};
 }
 
-/* mov $eip,%r13d; jmp helper */
-static void emit_helper_jump(guest_addr eip, unsigned helper) {
-  *work.at++ = 0x41;
-  *work.at++ = 0xBD;
-  memcpy(work.at, &eip, 4);
-  work.at += 4;
-  *work.at++ = 0xE9;
-  store_pc32(work.at, -4, stub_address(STENCIL_HELPER + helper));
-  work.at += 4;
-}
-
 static void emit_piece(const struct piece *piece, const struct block *block) {
   const struct stencil_code *stencil = &piece->stencil;
   if (stencil->flags & STENCIL_REFUSED) {
-    emit_helper_jump(piece->insn[0].eip, HELPER_uncompiled);
+    work.at = stub_write_helper_jump(work.at, piece->insn[0].eip, HELPER_uncompiled);
     return;
   }
   uint8_t *code = work.at, *end = code + stencil->size;
@@ -415,12 +366,13 @@ static void find_entries(void) {
 enum { SMALL_UNIT = 32 };
 
 static bool discover_unit(guest_addr eip, guest_addr *fault) {
-  struct discover_options options = {.fetch = fetch,
+  struct discover_options options = {.fetch = fetch_code,
+                                     .context = &work.fetch,
                                      .return_flags = engine.return_flags,
                                      .precise = engine.precise,
                                      .follow = work.large,
                                      .insn_limit = work.large ? UNIT_INSN_LIMIT : SMALL_UNIT};
-  work.page_count = 0;
+  work.fetch.page_count = 0;
   if (!discover(&work.unit, eip, &options)) {
     *fault = work.unit.fetch_address;
     return false;
@@ -432,6 +384,8 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
   uintptr_t known = unit_lookup(eip);
   if (known && (!hot || unit_lookup_large(eip)))
     return known;
+  if (engine.options.tier == RUNTIME_TIER_LLVM)
+    return known ? known : translate_block(eip, fault);
   work.large = hot;
   if (!discover_unit(eip, fault))
     return 0;
@@ -457,10 +411,10 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
                            .low = work.unit.low,
                            .large = work.large,
                            .insn_count = (uint16_t)work.insn_count,
-                           .page_count = (uint16_t)work.page_count,
+                           .page_count = (uint16_t)work.fetch.page_count,
                            .insn = work.insn,
                            .entry = work.entry,
-                           .page = work.page};
+                           .page = work.fetch.page};
   find_entries();
   unit.entry_count = (uint16_t)work.entry_count;
   unit_add(&unit);

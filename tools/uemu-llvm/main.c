@@ -129,7 +129,7 @@ int main(int argc, char **argv) {
   }
   process.self_fd = process_open_self();
   log_items = options.log_items;
-  if (log_items || options.log_file) {
+  if (log_items || options.log_file || options.dump_ir) {
     int status = log_open(options.log_file);
     if (status < 0)
       fail(EXIT_CANNOT_RUN, "%s: cannot be opened for the log: %s", options.log_file, strerror(-status));
@@ -148,6 +148,7 @@ int main(int argc, char **argv) {
       .syscall = linux_syscall, .trap = linux_trap, .interrupt = linux_interrupt, .load_segment = linux_load_segment};
   const struct runtime_options runtime = {.tier = options.tier_llvm ? RUNTIME_TIER_LLVM : RUNTIME_TIER_STENCIL,
                                           .dump_ir = options.dump_ir,
+                                          .dump = log_text,
                                           .cache_dir = cache_dir(),
                                           .log = log_jit};
   signal_inherit(&process);

@@ -160,7 +160,7 @@ static const struct option_row rows[] = {
     {"-D", "--log-file", "UEMU_LOG_FILENAME", "FILE", "append the log to FILE instead of stderr", set_log_file, NULL, true},
     {"-strace", "--strace", "UEMU_STRACE", NULL, "log system calls", set_strace, NULL, true},
     {NULL, "--tier", "UEMU_TIER", "TIER", "translate with 'stencil' (default) or 'llvm'", set_tier, NULL, true},
-    {NULL, "--dump-ir", "UEMU_DUMP_IR", NULL, "print the LLVM IR of every block run (implies --tier=llvm)", set_dump_ir, NULL, true},
+    {NULL, "--dump-ir", "UEMU_DUMP_IR", NULL, "log the LLVM IR of every block run (implies --tier=llvm)", set_dump_ir, NULL, true},
     {"-version", "--version", NULL, NULL, "print the version and exit", set_version, NULL, false},
     {"-h", "--help", NULL, NULL, "print this help and exit", set_help, NULL, false},
 };

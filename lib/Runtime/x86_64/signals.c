@@ -53,11 +53,38 @@ static void swap(greg_t *a, greg_t *b) {
   *b = t;
 }
 
+/* The same in a unit that commits: the register file is the state, but that eip is not in it yet at
+ * the entry, and that a repetition's progress is in the registers that the host's instruction uses. */
+static void take_committed_state(struct cpu_state *cpu, const struct code_unit *unit, const greg_t *r) {
+  const uint8_t *pc = (const uint8_t *)r[REG_RIP];
+  if (pc == unit->code) {
+    cpu->eip = unit->low;
+    return;
+  }
+  if (!at_string_instruction(pc))
+    return;
+  bool repeats = false;
+  for (; *pc == 0x66 || *pc == 0x67 || *pc == 0xF2 || *pc == 0xF3; pc++)
+    repeats |= *pc == 0xF2 || *pc == 0xF3;
+  if (!repeats || *pc == 0x0F)
+    return;
+  bool lods = *pc == 0xAC || *pc == 0xAD;
+  cpu->gpr[GPR_ECX] = (uint32_t)r[REG_RCX];
+  if (*pc <= 0xA7 || lods) /* movs, cmps */
+    cpu->gpr[GPR_ESI] = (uint32_t)r[REG_RSI];
+  if (lods)
+    cpu->gpr[GPR_EAX] = (uint32_t)r[REG_RAX];
+  else
+    cpu->gpr[GPR_EDI] = (uint32_t)r[REG_RDI];
+}
+
 /* The guest state at an interruption of the unit's instruction `index`, into the register file. */
 static void take_state(struct cpu_state *cpu, const struct code_unit *unit, int index, mcontext_t *context) {
   greg_t *r = context->gregs;
-  if (unit->commits)
-    return; /* the register file is the state */
+  if (unit->commits) {
+    take_committed_state(cpu, unit, r);
+    return;
+  }
   if (at_string_instruction((const uint8_t *)r[REG_RIP])) {
     swap(&r[REG_RSI], &r[REG_R9]);
     swap(&r[REG_RDI], &r[REG_R12]);
@@ -87,7 +114,7 @@ static bool stop_or_step(struct engine_thread *thread, mcontext_t *context) {
   if (unit) {
     bool exact = false;
     int index = unit_insn_of_pc(unit, pc, &exact);
-    if (index >= 0 && !unit->commits && (exact || at_string_instruction((const uint8_t *)pc))) {
+    if (index >= 0 && (exact || at_string_instruction((const uint8_t *)pc))) {
       take_state(thread->cpu, unit, index, context);
       leave_through(context, enter_after_signal);
       thread->stepping = false;
@@ -148,6 +175,15 @@ static bool translated_fault(struct engine_thread *thread, int signal, const sig
     return true;
   if (page_fault && context->gregs[REG_ERR] & ERROR_WRITE && address <= UINT32_MAX &&
       guest_memory_write_fault((guest_addr)address)) {
+    const struct code_unit *unit = unit_of_pc(pc);
+    if (unit && unit->commits) {
+      /* What follows in the block may be what the write changes: run this instruction alone. */
+      thread->once = true;
+      thread->stepping = false;
+      take_state(thread->cpu, unit, 0, context);
+      leave_through(context, enter_after_signal);
+      return true;
+    }
     /* The write goes through now; what follows may be what it changed: leave after it. */
     context->gregs[REG_EFL] |= HOST_TF;
     thread->stepping = true;

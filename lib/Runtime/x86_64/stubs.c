@@ -72,6 +72,12 @@ uint8_t *stub_write_exit(uint8_t *at, uint32_t slot) {
   return at;
 }
 
+uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper) {
+  at = EMIT(at, 0x41, 0xBD); /* mov $eip,%r13d */
+  at = emit32(at, eip);
+  return emit_near_jump(at, stubs[STENCIL_HELPER + helper]);
+}
+
 void stubs_init(void) {
   uint8_t *at = code_cache_open(4096);
   link_stub = code_address(at);

@@ -1,0 +1,114 @@
+/* Translation in the llvm tier: a unit is one basic block, compiled by LLVM (jit_block.c).
+ *
+ * Its code keeps guest registers wherever LLVM likes, so the register file is the state: the block
+ * writes back what it changed before each instruction that can fault, and when it ends (docs/orc-tier.md).
+ * The unit therefore has one instruction boundary, its entry, and is marked `commits`. */
+#include "Runtime/engine.h"
+#include "Runtime/helpers.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { BLOCK_INSN_LIMIT = 64, HELPER_JUMP_SIZE = 16 };
+
+/* The translation under way. One at a time: the engine lock is held. */
+static struct {
+  struct fetch fetch;
+  struct insn insn[BLOCK_INSN_LIMIT];
+  unsigned count;
+} work;
+
+/* The instructions from eip up to one that does not just go on to the next. */
+static bool decode_block(guest_addr eip, unsigned limit, guest_addr *fault) {
+  for (work.count = 0; work.count < limit;) {
+    const uint8_t *bytes;
+    size_t size = fetch_code(&work.fetch, eip, &bytes);
+    struct insn *insn = &work.insn[work.count];
+    if (size == 0 || insn_decode(insn, bytes, size, eip) == INSN_TRUNCATED) {
+      *fault = eip + (guest_addr)size;
+      break;
+    }
+    work.count++;
+    if (insn->flow != FLOW_NEXT)
+      break;
+    eip = insn_next(insn);
+  }
+  return work.count > 0;
+}
+
+/* The pages of the instructions that were compiled; decoding may have looked further. */
+static unsigned keep_pages(const struct insn *last) {
+  guest_addr low = work.insn[0].eip & ~(guest_addr)(4096 - 1), high = insn_next(last) - 1;
+  unsigned kept = 0;
+  for (unsigned i = 0; i < work.fetch.page_count; i++)
+    if ((work.fetch.page[i] << 12) - low <= high - low)
+      work.fetch.page[kept++] = work.fetch.page[i];
+  return kept;
+}
+
+static void add_unit(struct code_unit *unit, bool once) {
+  guest_addr entry = work.insn[0].eip;
+  struct unit_insn first = {0, 0};
+  unit->low = entry;
+  unit->insn_count = 1;
+  unit->insn = &first;
+  unit->page = work.fetch.page;
+  unit->entry = &entry;
+  unit->entry_count = once ? 0 : 1;
+  unit_add(unit);
+  if (!once)
+    unit_map_insert(entry, (uintptr_t)unit->code, false);
+}
+
+/* The unit of an instruction that cannot be compiled: a jump to the helper that says so. */
+static void add_uncompiled(bool once) {
+  uint8_t *code = code_cache_open(HELPER_JUMP_SIZE);
+  if (!code)
+    engine_fatal(work.insn[0].eip, "the code cache is full");
+  uint8_t *end = stub_write_helper_jump(code, work.insn[0].eip, HELPER_uncompiled);
+  code_cache_close(end);
+  struct code_unit unit = {.code = code,
+                           .code_size = (uint32_t)(end - code),
+                           .body_size = (uint32_t)(end - code),
+                           .page_count = (uint16_t)keep_pages(&work.insn[0])};
+  add_unit(&unit, once);
+}
+
+static uintptr_t compile(bool once) {
+  static const struct jit_host host = {code_cache_open, code_cache_close, stub_address, NULL};
+  struct jit_host with_dump = host;
+  struct jit_block block;
+  struct compiler_fpu fpu;
+  guest_addr eip = work.insn[0].eip;
+  if (engine.options.dump_ir)
+    with_dump.dump = engine.options.dump;
+  int status = compiler_enter(eip, &fpu)->compile_block(&with_dump, work.insn, work.count, &block);
+  compiler_leave(&fpu);
+  if (status == -ENOMEM)
+    engine_fatal(eip, "the code cache is full");
+  if (status < 0) {
+    engine_log("0x%08x: '%s' cannot be compiled: %s", eip, insn_name(&work.insn[0].form), block.why);
+    uintptr_t code = code_cache.head;
+    add_uncompiled(once);
+    return code;
+  }
+  struct code_unit unit = {.code = block.code,
+                           .code_size = block.size,
+                           .body_size = block.code_size,
+                           .commits = true,
+                           .page_count = (uint16_t)keep_pages(&work.insn[block.insn_count - 1])};
+  add_unit(&unit, once);
+  return (uintptr_t)block.code;
+}
+
+uintptr_t translate_block(guest_addr eip, guest_addr *fault) {
+  work.fetch.page_count = 0;
+  work.fetch.unprotected = false;
+  return decode_block(eip, BLOCK_INSN_LIMIT, fault) ? compile(false) : 0;
+}
+
+uintptr_t translate_once(guest_addr eip, guest_addr *fault) {
+  work.fetch.page_count = 0;
+  work.fetch.unprotected = true;
+  return decode_block(eip, 1, fault) ? compile(true) : 0;
+}

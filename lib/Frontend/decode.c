@@ -164,7 +164,8 @@ static void flags_of(struct insn *insn, const ZydisDecodedInstruction *zi) {
   const ZydisAccessedFlags *flags = zi->cpu_flags;
   if (!flags)
     return;
-  insn->flags_read = flag_mask(flags->tested);
+  /* What repe and repne test is the result of their own comparison. */
+  insn->flags_read = insn->form.attributes & INSN_STRING ? FLAGS_NONE : flag_mask(flags->tested);
   insn->flags_changed = flag_mask(flags->modified | flags->set_0 | flags->set_1 | flags->undefined);
   insn->flags_changed &= (uint8_t)~undefined_flags_kept(zi->mnemonic);
   insn->flags_written = flags_are_conditional(insn) ? 0 : insn->flags_changed;
@@ -263,6 +264,8 @@ static void make_invalid(struct insn *insn, guest_addr eip, size_t length) {
 /* Instructions without a memory operand that cannot fault. */
 static bool is_harmless(const ZydisDecodedInstruction *zi, const struct insn *insn) {
   switch (zi->meta.category) {
+  case ZYDIS_CATEGORY_FLAGOP:
+    return zi->mnemonic != ZYDIS_MNEMONIC_CLI && zi->mnemonic != ZYDIS_MNEMONIC_STI;
   case ZYDIS_CATEGORY_BINARY:
     return zi->mnemonic != ZYDIS_MNEMONIC_DIV && zi->mnemonic != ZYDIS_MNEMONIC_IDIV;
   case ZYDIS_CATEGORY_DATAXFER:
@@ -278,7 +281,6 @@ static bool is_harmless(const ZydisDecodedInstruction *zi, const struct insn *in
   case ZYDIS_CATEGORY_CMOV:
   case ZYDIS_CATEGORY_SETCC:
   case ZYDIS_CATEGORY_BITBYTE:
-  case ZYDIS_CATEGORY_FLAGOP:
   case ZYDIS_CATEGORY_CONVERT:
   case ZYDIS_CATEGORY_NOP:
   case ZYDIS_CATEGORY_WIDENOP:

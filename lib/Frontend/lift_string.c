@@ -134,10 +134,23 @@ static void advance(struct lifter *l, unsigned reg, unsigned register_bytes, LLV
   gpr_write(l, reg, register_bytes, LLVMBuildAdd(l->builder, old, value_resize(l, step, register_bytes), ""));
 }
 
-static void lift_element(struct lifter *l, const struct insn *insn, const struct string_insn *s) {
+/* The host's cmp gives all flags in one register; computed one by one they would need more than there
+ * are beside the pinned ones. */
+static void compare_elements(struct lifter *l, LLVMValueRef source, LLVMValueRef other) {
+  char text[16];
+  snprintf(text, sizeof text, "cmp%c @1, @0", operand_suffix(value_bits(source) / 8));
+  struct host_asm code = {.text = text, .inputs = "r,r", .effects = true, .flags = FLAGS_ALL};
+  host_asm(l, &code, (LLVMValueRef[]){source, other}, 2);
+  host_asm_write_flags(l, &code);
+}
+
+/* Returns whether two elements were equal, i1; NULL if none were compared. */
+static LLVMValueRef lift_element(struct lifter *l, const struct insn *insn, const struct string_insn *s) {
   LLVMTypeRef type = lifter_int(l, s->bytes);
   LLVMValueRef source = s->reads_esi ? memory_load(l, type, element_address(l, insn, GPR_ESI, true))
                                      : gpr_read(l, GPR_EAX, s->bytes);
+  if (s->compares && s->reads_esi)
+    source = value_in_temporary(l, source, "r14");
   LLVMValueRef address = s->uses_edi ? element_address(l, insn, GPR_EDI, false) : NULL;
   LLVMValueRef other = s->compares ? memory_load(l, type, address) : NULL;
   if (s->kind == STRING_MOVS || s->kind == STRING_STOS)
@@ -154,8 +167,10 @@ static void lift_element(struct lifter *l, const struct insn *insn, const struct
     advance(l, GPR_EDI, register_bytes, step);
   if (s->writes_eax)
     gpr_write(l, GPR_EAX, s->bytes, source);
-  if (s->compares)
-    flags_set_sub(l, source, other, NULL, LLVMBuildSub(l->builder, source, other, ""), false);
+  if (!s->compares)
+    return NULL;
+  compare_elements(l, source, other);
+  return LLVMBuildICmp(l->builder, LLVMIntEQ, source, other, "");
 }
 
 static void lift_repeated_element(struct lifter *l, const struct insn *insn, const struct string_insn *s) {
@@ -167,16 +182,18 @@ static void lift_repeated_element(struct lifter *l, const struct insn *insn, con
   control_after(l, insn);
 
   LLVMPositionBuilderAtEnd(l->builder, element);
-  lift_element(l, insn, s);
+  LLVMValueRef equal = lift_element(l, insn, s);
   count = LLVMBuildSub(l->builder, count, value_const(count, 1), "");
   gpr_write(l, GPR_ECX, register_bytes, count);
   LLVMValueRef more = LLVMBuildNot(l->builder, value_is_zero(l, count), "");
-  if (s->compares) {
-    LLVMValueRef equal = flag_read(l, FLAG_Z);
+  if (equal)
     more = LLVMBuildAnd(l->builder, more, s->while_equal ? equal : LLVMBuildNot(l->builder, equal, ""), "");
-  }
-  control_dispatch(l,
-                   LLVMBuildSelect(l->builder, more, insn_eip_value(l, insn), insn_next_value(l, insn), ""));
+  LLVMBasicBlockRef again = control_block(l, "again"), last = control_block(l, "last");
+  LLVMBuildCondBr(l->builder, more, again, last);
+  LLVMPositionBuilderAtEnd(l->builder, again);
+  control_dispatch(l, insn_eip_value(l, insn));
+  LLVMPositionBuilderAtEnd(l->builder, last);
+  control_after(l, insn);
 }
 
 static void lift_string(struct lifter *l, const struct insn *insn) {

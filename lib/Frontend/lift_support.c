@@ -36,6 +36,15 @@ LLVMValueRef value_intrinsic(struct lifter *l, const char *name, LLVMValueRef *a
   return LLVMBuildCall2(l->builder, type, function, arguments, count, "");
 }
 
+LLVMValueRef value_in_temporary(struct lifter *l, LLVMValueRef value, const char *host) {
+  char output[16];
+  snprintf(output, sizeof output, "={%s}", host);
+  struct host_asm code = {
+      .text = "", .outputs = output, .inputs = "0", .result = {LLVMTypeOf(value)}, .effects = true};
+  host_asm(l, &code, &value, 1);
+  return code.value[0];
+}
+
 LLVMValueRef operand_read_first(struct lifter *l, const struct insn *insn, unsigned i) {
   LLVMValueRef value = operand_read(l, insn, i);
   return operand_is(insn, i, OPERAND_MEMORY) ? value_after_accesses(l, value) : value;

@@ -20,6 +20,8 @@ LLVMValueRef value_bit(struct lifter *l, LLVMValueRef value, unsigned index);
 /* A call of an intrinsic overloaded on the type of its first argument. */
 LLVMValueRef value_intrinsic(struct lifter *l, const char *name, LLVMValueRef *arguments, unsigned count);
 
+/* The value in a host register that no guest register is pinned to: "r10", "r11", "r14". */
+LLVMValueRef value_in_temporary(struct lifter *l, LLVMValueRef value, const char *host);
 /* operand_read, but a value from memory is there before anything else is computed: for operations
  * that LLVM would make of several instructions, the first of which changes a pinned register. */
 LLVMValueRef operand_read_first(struct lifter *l, const struct insn *insn, unsigned i);

@@ -171,6 +171,28 @@ static void keep_address_registers(struct lifter *l, const struct operand *op) {
     gpr_keep(l, op->index);
 }
 
+/* The value in a host register that no guest register is pinned to ("={r10},0" …). */
+static LLVMValueRef in_temporary(struct lifter *l, LLVMValueRef value, const char *constraints) {
+  LLVMTypeRef type = LLVMFunctionType(l->i32, &l->i32, 1, false);
+  LLVMValueRef move = LLVMGetInlineAsm(type, "", 0, constraints, strlen(constraints), true, false,
+                                       LLVMInlineAsmDialectATT, false);
+  return LLVMBuildCall2(l->builder, type, move, &value, 1, "");
+}
+
+/* A 16-bit address takes several instructions, none of which may use the destination's register; its
+ * parts are hidden from LLVM, which would keep them in registers for a second use. */
+static bool hides_parts(const struct lifter *l, const struct insn *insn) {
+  return l->setting == LIFT_STENCIL && insn->form.attributes & INSN_ADDRESS16;
+}
+
+static LLVMValueRef wrap_at_64k(struct lifter *l, LLVMValueRef sum) {
+  LLVMValueRef mask = lifter_const(l, 4, 0xFFFF);
+  if (l->setting == LIFT_BLOCK)
+    return LLVMBuildAnd(l->builder, sum, mask, "");
+  sum = LLVMBuildAnd(l->builder, in_temporary(l, sum, "={r11},0"), mask, "");
+  return in_temporary(l, sum, "={r11},0");
+}
+
 LLVMValueRef operand_offset(struct lifter *l, const struct insn *insn, unsigned i) {
   const struct operand *op = &insn->form.op[i];
   LLVMValueRef sum = NULL;
@@ -181,6 +203,8 @@ LLVMValueRef operand_offset(struct lifter *l, const struct insn *insn, unsigned 
   }
   if (op->reg != REGISTER_NONE) {
     LLVMValueRef base = op->reg == REGISTER_TEMPORARY ? l->temporary : l->gpr[op->reg];
+    if (hides_parts(l, insn))
+      base = in_temporary(l, base, "={r11},0");
     sum = sum ? LLVMBuildAdd(l->builder, sum, base, "") : base;
   }
   if (op->has_disp) {
@@ -191,31 +215,36 @@ LLVMValueRef operand_offset(struct lifter *l, const struct insn *insn, unsigned 
       sum = l->zero;
     sum = sum ? LLVMBuildAdd(l->builder, sum, disp, "") : disp;
   }
-  if (insn->form.attributes & INSN_ADDRESS16)
-    sum = LLVMBuildAnd(l->builder, sum, lifter_const(l, 4, 0xFFFF), "");
-  return sum;
+  return insn->form.attributes & INSN_ADDRESS16 ? wrap_at_64k(l, sum) : sum;
 }
 
-/* The value in a host register that no guest register is pinned to. */
-static LLVMValueRef in_temporary(struct lifter *l, LLVMValueRef value) {
-  LLVMTypeRef type = LLVMFunctionType(l->i32, &l->i32, 1, false);
-  LLVMValueRef move = LLVMGetInlineAsm(type, "", 0, "={r10},0", 8, true, false, LLVMInlineAsmDialectATT, false);
-  return LLVMBuildCall2(l->builder, type, move, &value, 1, "");
+/* An offset plus a segment base, all but a scaled index summed up in a temporary: the destination may
+ * not be clobbered before the access. */
+static LLVMValueRef in_segment(struct lifter *l, const struct insn *insn, unsigned i, LLVMValueRef base) {
+  struct insn part = *insn;
+  part.form.op[i].index = REGISTER_NONE;
+  const struct operand *op = &insn->form.op[i];
+  bool wraps = insn->form.attributes & INSN_ADDRESS16, indexed = !wraps && op->index != REGISTER_NONE;
+  LLVMValueRef sum = in_temporary(l, base, "={r10},0");
+  if (!indexed || op->reg != REGISTER_NONE || op->has_disp)
+    sum = LLVMBuildAdd(l->builder, operand_offset(l, indexed ? &part : insn, i), sum, "");
+  if (op->reg != REGISTER_NONE || op->index != REGISTER_NONE)
+    sum = in_temporary(l, sum, "={r10},0");
+  if (!indexed)
+    return sum;
+  LLVMValueRef index = LLVMBuildShl(l->builder, l->gpr[op->index], lifter_const(l, 4, op->scale), "");
+  return LLVMBuildAdd(l->builder, sum, index, "");
 }
 
 LLVMValueRef operand_address(struct lifter *l, const struct insn *insn, unsigned i) {
-  LLVMValueRef offset = operand_offset(l, insn, i);
   unsigned segment = insn->form.op[i].segment;
   if (!segment)
-    return offset;
+    return operand_offset(l, insn, i);
   size_t field = offsetof(struct cpu_state, segment_base) + 4 * (segment - 1);
   LLVMValueRef base = state_load(l, field, l->i32);
   if (l->setting == LIFT_BLOCK)
-    return LLVMBuildAdd(l->builder, offset, base, "");
-  /* In a temporary: the destination may not be clobbered before the access. */
-  bool plain = insn->form.op[i].reg == REGISTER_NONE && insn->form.op[i].index == REGISTER_NONE;
-  LLVMValueRef sum = LLVMBuildAdd(l->builder, offset, in_temporary(l, base), "");
-  return plain ? sum : in_temporary(l, sum);
+    return LLVMBuildAdd(l->builder, operand_offset(l, insn, i), base, "");
+  return in_segment(l, insn, i, base);
 }
 
 /* --- Operands ----------------------------------------------------------------------------------- */

@@ -7,7 +7,8 @@
  *   instruction, and again after it. ecx and eax are in their own places, and the host's DF always
  *   equals the guest's. A fault in the middle of a rep leaves the counts as the CPU has them: the
  *   runtime finds a string instruction at the host PC and exchanges both pairs back, always both,
- *   whichever the instruction uses.
+ *   whichever the instruction uses. A repeated comparison also leaves its flags so far: r10 has the
+ *   count that it began with, so that the runtime knows whether there was any.
  *
  * - One element at a time in IR, for what the host cannot do in 64-bit mode: 16-bit addresses, and
  *   sources in fs or gs, whose bases are in the register file. A rep then does one element and
@@ -67,11 +68,12 @@ static struct string_insn string_insn_of(const struct insn *insn) {
 
 static void lift_by_host(struct lifter *l, const struct string_insn *s) {
   static const char *const stems[] = {"movs", "stos", "lods", "scas", "cmps"};
-  char text[128];
+  char text[160];
   const char *prefix = !s->repeats ? "" : !s->compares ? "rep " : s->while_equal ? "repe " : "repne ";
+  const bool counts = s->compares && s->repeats;
   snprintf(text, sizeof text,
-           "xchgq %%rsi, %%r9\nxchgq %%rdi, %%r12\naddr32 %s%s%c\nxchgq %%rdi, %%r12\nxchgq %%rsi, %%r9",
-           prefix, stems[s->kind], operand_suffix(s->bytes));
+           "%sxchgq %%rsi, %%r9\nxchgq %%rdi, %%r12\naddr32 %s%s%c\nxchgq %%rdi, %%r12\nxchgq %%rsi, %%r9",
+           counts ? "movl %ecx, %r10d\n" : "", prefix, stems[s->kind], operand_suffix(s->bytes));
   /* All four registers are arguments, so that each is in its place when the instruction faults;
    * those that change are results too. */
   const struct {
@@ -101,15 +103,20 @@ static void lift_by_host(struct lifter *l, const struct string_insn *s) {
     }
   }
   snprintf(inputs + strlen(inputs), sizeof inputs - strlen(inputs), "~{memory}");
-  LLVMValueRef any = s->repeats ? LLVMBuildNot(l->builder, value_is_zero(l, l->gpr[GPR_ECX]), "") : NULL;
+  if (counts) {
+    size_t out = strlen(outputs);
+    snprintf(outputs + out, sizeof outputs - out, ",=&{r10}");
+    code.result[changed] = l->i32;
+  }
   host_asm(l, &code, arguments, 4);
   changed = 0;
   for (unsigned i = 0; i < 4; i++)
     if (registers[i].changes)
       gpr_write(l, registers[i].reg, 4, code.value[changed++]);
 
-  if (s->compares && s->repeats) {
+  if (counts) {
     /* Nothing compared: the flags stay. */
+    LLVMValueRef any = LLVMBuildNot(l->builder, value_is_zero(l, code.value[changed]), "");
     struct flags_guard guard;
     flags_guard_begin(l, &guard, any);
     host_asm_write_flags(l, &code);

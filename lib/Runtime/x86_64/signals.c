@@ -53,6 +53,20 @@ static void swap(greg_t *a, greg_t *b) {
   *b = t;
 }
 
+/* A repeated comparison that is left in the middle has set the flags, unless it did not begin: r10 has
+ * the count from before it (Frontend/lift_string.c). */
+static void take_comparison_flags(struct cpu_state *cpu, const greg_t *r) {
+  const uint8_t *pc = (const uint8_t *)r[REG_RIP];
+  bool repeats = false;
+  for (; *pc == 0x66 || *pc == 0x67 || *pc == 0xF2 || *pc == 0xF3; pc++)
+    repeats |= *pc == 0xF2 || *pc == 0xF3;
+  bool compares = *pc == 0xA6 || *pc == 0xA7 || *pc == 0xAE || *pc == 0xAF; /* cmps, scas */
+  if (!repeats || !compares || (uint32_t)r[REG_RCX] == (uint32_t)r[REG_R10])
+    return;
+  const uint32_t flags = EFLAGS_CF | EFLAGS_PF | EFLAGS_AF | EFLAGS_ZF | EFLAGS_SF | EFLAGS_OF;
+  cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~flags) | ((uint32_t)r[REG_EFL] & flags));
+}
+
 /* The same in a unit that commits: the register file is the state, but that eip is not in it yet at
  * the entry, and that a repetition's progress is in the registers that the host's instruction uses. */
 static void take_committed_state(struct cpu_state *cpu, const struct code_unit *unit, const greg_t *r) {
@@ -63,6 +77,7 @@ static void take_committed_state(struct cpu_state *cpu, const struct code_unit *
   }
   if (!at_string_instruction(pc))
     return;
+  take_comparison_flags(cpu, r);
   bool repeats = false;
   for (; *pc == 0x66 || *pc == 0x67 || *pc == 0xF2 || *pc == 0xF3; pc++)
     repeats |= *pc == 0xF2 || *pc == 0xF3;
@@ -88,6 +103,7 @@ static void take_state(struct cpu_state *cpu, const struct code_unit *unit, int 
   if (at_string_instruction((const uint8_t *)r[REG_RIP])) {
     swap(&r[REG_RSI], &r[REG_R9]);
     swap(&r[REG_RDI], &r[REG_R12]);
+    take_comparison_flags(cpu, r);
   }
   for (unsigned i = 0; i < GPR_COUNT; i++)
     cpu->gpr[i] = (uint32_t)r[pinned[i]];

@@ -1,5 +1,6 @@
 /* Decoding: from bytes, through Zydis, to struct insn. */
 #include "Frontend/insn.h"
+#include "Frontend/insn_layout.h"
 
 #include <Zydis/Zydis.h>
 #include <string.h>
@@ -171,27 +172,18 @@ static void flags_of(struct insn *insn, const ZydisDecodedInstruction *zi) {
   insn->flags_written = flags_are_conditional(insn) ? 0 : insn->flags_changed;
 }
 
-static uint8_t condition_of(ZydisMnemonic mnemonic) {
-  /* In the order of the condition field. */
-  static const ZydisMnemonic jcc[16] = {
-      ZYDIS_MNEMONIC_JO, ZYDIS_MNEMONIC_JNO, ZYDIS_MNEMONIC_JB, ZYDIS_MNEMONIC_JNB, ZYDIS_MNEMONIC_JZ, ZYDIS_MNEMONIC_JNZ,
-      ZYDIS_MNEMONIC_JBE, ZYDIS_MNEMONIC_JNBE, ZYDIS_MNEMONIC_JS, ZYDIS_MNEMONIC_JNS, ZYDIS_MNEMONIC_JP, ZYDIS_MNEMONIC_JNP,
-      ZYDIS_MNEMONIC_JL, ZYDIS_MNEMONIC_JNL, ZYDIS_MNEMONIC_JLE, ZYDIS_MNEMONIC_JNLE};
-  static const ZydisMnemonic setcc[16] = {
-      ZYDIS_MNEMONIC_SETO, ZYDIS_MNEMONIC_SETNO, ZYDIS_MNEMONIC_SETB, ZYDIS_MNEMONIC_SETNB,
-      ZYDIS_MNEMONIC_SETZ, ZYDIS_MNEMONIC_SETNZ, ZYDIS_MNEMONIC_SETBE, ZYDIS_MNEMONIC_SETNBE,
-      ZYDIS_MNEMONIC_SETS, ZYDIS_MNEMONIC_SETNS, ZYDIS_MNEMONIC_SETP, ZYDIS_MNEMONIC_SETNP,
-      ZYDIS_MNEMONIC_SETL, ZYDIS_MNEMONIC_SETNL, ZYDIS_MNEMONIC_SETLE, ZYDIS_MNEMONIC_SETNLE};
-  static const ZydisMnemonic cmovcc[16] = {
-      ZYDIS_MNEMONIC_CMOVO, ZYDIS_MNEMONIC_CMOVNO, ZYDIS_MNEMONIC_CMOVB, ZYDIS_MNEMONIC_CMOVNB,
-      ZYDIS_MNEMONIC_CMOVZ, ZYDIS_MNEMONIC_CMOVNZ, ZYDIS_MNEMONIC_CMOVBE, ZYDIS_MNEMONIC_CMOVNBE,
-      ZYDIS_MNEMONIC_CMOVS, ZYDIS_MNEMONIC_CMOVNS, ZYDIS_MNEMONIC_CMOVP, ZYDIS_MNEMONIC_CMOVNP,
-      ZYDIS_MNEMONIC_CMOVL, ZYDIS_MNEMONIC_CMOVNL, ZYDIS_MNEMONIC_CMOVLE, ZYDIS_MNEMONIC_CMOVNLE};
-  for (uint8_t i = 0; i < 16; i++)
-    if (mnemonic == jcc[i] || mnemonic == setcc[i] || mnemonic == cmovcc[i])
-      return i;
-  return CONDITION_NONE;
-}
+/* The condition field plus one, by mnemonic; 0 for those without a condition. */
+#define CONDITION(cc, number)                                                                                \
+  [ZYDIS_MNEMONIC_J##cc] = (number) + 1, [ZYDIS_MNEMONIC_SET##cc] = (number) + 1,                            \
+  [ZYDIS_MNEMONIC_CMOV##cc] = (number) + 1
+static const uint8_t conditions[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
+    CONDITION(O, 0), CONDITION(NO, 1), CONDITION(B, 2), CONDITION(NB, 3),
+    CONDITION(Z, 4), CONDITION(NZ, 5), CONDITION(BE, 6), CONDITION(NBE, 7),
+    CONDITION(S, 8), CONDITION(NS, 9), CONDITION(P, 10), CONDITION(NP, 11),
+    CONDITION(L, 12), CONDITION(NL, 13), CONDITION(LE, 14), CONDITION(NLE, 15),
+};
+
+static uint8_t condition_of(ZydisMnemonic mnemonic) { return (uint8_t)(conditions[mnemonic] - 1); }
 
 static uint8_t flow_of(const ZydisDecodedInstruction *zi, const struct insn *insn) {
   bool relative = insn->form.op[0].kind == OPERAND_RELATIVE;
@@ -302,7 +294,42 @@ static unsigned operands_listed(const ZydisDecodedInstruction *zi) {
   return is_masked ? zi->operand_count : zi->operand_count_visible;
 }
 
+/* The value's place, if there is one and reading it there gives `value`. */
+static bool place_value(struct value_layout *layout, unsigned offset, unsigned bits, bool is_signed, const uint8_t *bytes,
+                        uint32_t value) {
+  *layout = (struct value_layout){.offset = (uint8_t)offset, .size = (uint8_t)(bits / 8), .is_signed = is_signed};
+  return layout->size <= 4 && insn_value_at(bytes, layout) == value;
+}
+
+static void layout_of(struct insn_layout *layout, const struct insn *insn, const ZydisDecodedInstruction *zi,
+                      const uint8_t *bytes) {
+  memset(layout, 0, sizeof *layout);
+  layout->simple = true;
+  if (zi->raw.disp.size) /* a zero displacement is another form than others */
+    layout->simple &= insn->disp != 0 &&
+                      place_value(&layout->disp, zi->raw.disp.offset, zi->raw.disp.size, true, bytes, insn->disp);
+  for (unsigned i = 0, raw = 0; i < 4; i++) {
+    const struct operand *op = &insn->form.op[i];
+    if (op->kind == OPERAND_RELATIVE)
+      layout->simple &= zi->operand_width != 16 &&
+                        place_value(&layout->target, zi->raw.imm[raw].offset, zi->raw.imm[raw].size, true, bytes,
+                                    insn->target - insn_next(insn));
+    else if (op->kind == OPERAND_IMMEDIATE)
+      layout->simple &= place_value(&layout->imm[op->hole], zi->raw.imm[raw].offset, zi->raw.imm[raw].size,
+                                    zi->raw.imm[raw].is_signed, bytes, insn->imm[op->hole]);
+    else if (op->kind == OPERAND_FAR)
+      layout->simple = false;
+    raw += (op->kind == OPERAND_IMMEDIATE || op->kind == OPERAND_CONSTANT || op->kind == OPERAND_RELATIVE) && raw == 0;
+  }
+}
+
 enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip) {
+  struct insn_layout layout;
+  return insn_decode_layout(insn, bytes, size, eip, &layout);
+}
+
+enum insn_status insn_decode_layout(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip,
+                                    struct insn_layout *layout) {
   ZydisDecodedInstruction zi;
   ZydisDecodedOperand zo[ZYDIS_MAX_OPERAND_COUNT];
   ZydisDecoderContext context;
@@ -356,6 +383,7 @@ enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t siz
   insn->flow = flow_of(&zi, insn);
   flags_of(insn, &zi);
   insn->can_fault = memory || !is_harmless(&zi, insn);
+  layout_of(layout, insn, &zi, bytes);
   return INSN_OK;
 }
 

@@ -2,6 +2,8 @@
  * leaders, and let flag liveness flow backward over the blocks until it settles. */
 #include "Frontend/discover.h"
 
+#include "Frontend/decode_cache.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,7 +77,7 @@ static void decode_stretch(struct work *work, guest_addr eip) {
     const uint8_t *bytes;
     size_t size = work->options->fetch(work->options->context, eip, &bytes);
     struct insn *insn = &work->insn[work->count];
-    if (size == 0 || insn_decode(insn, bytes, size, eip) == INSN_TRUNCATED) {
+    if (size == 0 || insn_decode_cached(insn, bytes, size, eip) == INSN_TRUNCATED) {
       work->unit->fetch_fault = true;
       work->unit->fetch_address = eip + (guest_addr)size;
       return;
@@ -143,7 +145,11 @@ static int block_at(const struct unit *unit, guest_addr eip) {
 static void make_blocks(struct work *work) {
   struct unit *unit = work->unit;
   memcpy(unit->insn, work->insn, work->count * sizeof work->insn[0]);
-  qsort(unit->insn, work->count, sizeof unit->insn[0], by_eip);
+  bool sorted = true;
+  for (unsigned i = 1; i < work->count; i++)
+    sorted &= unit->insn[i - 1].eip < unit->insn[i].eip;
+  if (!sorted)
+    qsort(unit->insn, work->count, sizeof unit->insn[0], by_eip);
   unit->insn_count = work->count;
   unit->block_count = 0;
   struct block *block = NULL;
@@ -175,7 +181,7 @@ static const struct insn *insn_at(const struct work *work, guest_addr eip, struc
     return &work->insn[known];
   const uint8_t *bytes;
   size_t size = work->options->fetch(work->options->context, eip, &bytes);
-  return size && insn_decode(space, bytes, size, eip) == INSN_OK ? space : NULL;
+  return size && insn_decode_cached(space, bytes, size, eip) == INSN_OK ? space : NULL;
 }
 
 /* Looks a few instructions deep from eip: the flags that are read there before they are written;

@@ -5,10 +5,44 @@
 #include <string.h>
 #include <zlib.h>
 
-static const char magic[8] = {'u', 'e', 'm', 'u', 's', 't', 'n', '1'};
+static const char magic[8] = {'u', 'e', 'm', 'u', 's', 't', 'n', '2'};
 
-static bool part_fits(uint64_t total, uint64_t offset, uint64_t count, uint64_t each) {
-  return offset >= sizeof(struct stencil_library_header) && offset <= total && count * each <= total - offset;
+_Static_assert(sizeof(struct stencil) % 4 == 0, "records are addressed in units of 4 bytes");
+
+static size_t record_size(const struct stencil *stencil) {
+  size_t size = sizeof *stencil + stencil->reloc_count * sizeof stencil->reloc[0] + stencil->size;
+  return (size + 3) & ~(size_t)3;
+}
+
+static const struct stencil *record_at(const uint8_t *records, uint32_t entry) {
+  return (const struct stencil *)(records + (size_t)(entry - 1) * 4);
+}
+
+/* The record of a shape, by an open-addressing table of a power of two. */
+static const struct stencil *find(const uint32_t *table, uint32_t table_size, const uint8_t *records,
+                                  const struct shape *shape, uint64_t hash) {
+  uint32_t mask = table_size - 1;
+  for (uint32_t slot = (uint32_t)hash & mask; table[slot]; slot = (slot + 1) & mask) {
+    const struct stencil *stencil = record_at(records, table[slot]);
+    if (memcmp(&stencil->shape, shape, sizeof *shape) == 0)
+      return stencil;
+  }
+  return NULL;
+}
+
+static void insert(uint32_t *table, uint32_t table_size, const uint8_t *records, size_t offset) {
+  const struct stencil *stencil = (const struct stencil *)(records + offset);
+  uint32_t mask = table_size - 1, slot = (uint32_t)shape_hash(&stencil->shape) & mask;
+  while (table[slot])
+    slot = (slot + 1) & mask;
+  table[slot] = (uint32_t)(offset / 4) + 1;
+}
+
+/* --- Libraries ---------------------------------------------------------------------------------- */
+
+static bool part_fits(uint64_t total, uint64_t offset, uint64_t size) {
+  return offset >= sizeof(struct stencil_library_header) && offset % 4 == 0 && offset <= total &&
+         size <= total - offset;
 }
 
 bool stencil_library_valid(const void *library, size_t size, const uint8_t id[STENCIL_BUILD_ID_SIZE],
@@ -17,39 +51,30 @@ bool stencil_library_valid(const void *library, size_t size, const uint8_t id[ST
   if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic) != 0 || h->total != size ||
       memcmp(h->build_id, id, STENCIL_BUILD_ID_SIZE) != 0)
     return false;
-  if (!part_fits(size, h->stencil_offset, h->stencil_count, sizeof(struct stencil)) ||
-      !part_fits(size, h->table_offset, h->table_size, 4) ||
-      !part_fits(size, h->reloc_offset, h->reloc_count, sizeof(struct stencil_reloc)) ||
-      !part_fits(size, h->code_offset, h->code_size, 1) || (h->table_size & (h->table_size - 1)) != 0 ||
+  if (!part_fits(size, h->table_offset, (uint64_t)h->table_size * 4) ||
+      !part_fits(size, h->record_offset, h->record_size) || (h->table_size & (h->table_size - 1)) != 0 ||
       h->table_size <= h->stencil_count)
     return false;
-  return !check_sum ||
-         crc32(0, (const uint8_t *)library + sizeof *h, (uInt)(size - sizeof *h)) == h->checksum;
+  return !check_sum || crc32(0, (const uint8_t *)library + sizeof *h, (uInt)(size - sizeof *h)) == h->checksum;
+}
+
+static const uint8_t *records_of(const struct stencil_library_header *library) {
+  return (const uint8_t *)library + library->record_offset;
 }
 
 const struct stencil *stencil_find(const struct stencil_library_header *library, const struct shape *shape,
                                    uint64_t hash) {
   const uint32_t *table = (const uint32_t *)((const uint8_t *)library + library->table_offset);
-  const struct stencil *all = (const struct stencil *)((const uint8_t *)library + library->stencil_offset);
-  uint32_t mask = library->table_size - 1;
-  for (uint32_t slot = (uint32_t)hash & mask; table[slot]; slot = (slot + 1) & mask) {
-    const struct stencil *stencil = &all[table[slot] - 1];
-    if (memcmp(&stencil->shape, shape, sizeof *shape) == 0)
-      return stencil;
-  }
-  return NULL;
+  return find(table, library->table_size, records_of(library), shape, hash);
 }
 
 /* --- Collections --------------------------------------------------------------------------------- */
 
 struct stencil_collection {
-  struct stencil *stencil;
-  struct stencil_reloc *reloc;
-  uint8_t *code;
+  uint8_t *records;
+  size_t size, capacity;
   uint32_t *table;
-  uint32_t count, capacity, table_size;
-  uint32_t reloc_count, reloc_capacity;
-  uint32_t code_size, code_capacity;
+  uint32_t count, table_size;
 };
 
 struct stencil_collection *stencil_collection_new(void) { return calloc(1, sizeof(struct stencil_collection)); }
@@ -57,35 +82,25 @@ struct stencil_collection *stencil_collection_new(void) { return calloc(1, sizeo
 void stencil_collection_free(struct stencil_collection *c) {
   if (!c)
     return;
-  free(c->stencil);
-  free(c->reloc);
-  free(c->code);
+  free(c->records);
   free(c->table);
   free(c);
 }
 
 size_t stencil_collection_count(const struct stencil_collection *c) { return c->count; }
 
-/* Makes room for `more` elements of `each` bytes. */
-static bool grow(void **array, uint32_t *capacity, uint32_t count, uint32_t more, size_t each) {
-  if (count + more <= *capacity)
+static bool reserve(struct stencil_collection *c, size_t more) {
+  if (c->size + more <= c->capacity)
     return true;
-  uint32_t wanted = *capacity ? *capacity * 2 : 256;
-  while (wanted < count + more)
-    wanted *= 2;
-  void *larger = realloc(*array, wanted * each);
-  if (!larger)
+  size_t capacity = c->capacity ? c->capacity : 1 << 16;
+  while (capacity < c->size + more)
+    capacity *= 2;
+  uint8_t *records = realloc(c->records, capacity);
+  if (!records)
     return false;
-  *array = larger;
-  *capacity = wanted;
+  c->records = records;
+  c->capacity = capacity;
   return true;
-}
-
-static void table_insert(uint32_t *table, uint32_t size, const struct stencil *all, uint32_t index) {
-  uint32_t slot = (uint32_t)shape_hash(&all[index].shape) & (size - 1);
-  while (table[slot])
-    slot = (slot + 1) & (size - 1);
-  table[slot] = index + 1;
 }
 
 static bool table_grow(struct stencil_collection *c) {
@@ -95,68 +110,41 @@ static bool table_grow(struct stencil_collection *c) {
   uint32_t *table = calloc(size, sizeof *table);
   if (!table)
     return false;
-  for (uint32_t i = 0; i < c->count; i++)
-    table_insert(table, size, c->stencil, i);
+  for (size_t at = 0; at < c->size; at += record_size((const struct stencil *)(c->records + at)))
+    insert(table, size, c->records, at);
   free(c->table);
   c->table = table;
   c->table_size = size;
   return true;
 }
 
-bool stencil_collection_find(const struct stencil_collection *c, const struct shape *shape,
-                             struct stencil_code *stencil) {
-  if (!c->table_size)
-    return false;
-  uint32_t mask = c->table_size - 1;
-  for (uint32_t slot = (uint32_t)shape_hash(shape) & mask; c->table[slot]; slot = (slot + 1) & mask) {
-    const struct stencil *s = &c->stencil[c->table[slot] - 1];
-    if (memcmp(&s->shape, shape, sizeof *shape) != 0)
-      continue;
-    *stencil = (struct stencil_code){.shape = s->shape,
-                                     .code = c->code + s->code,
-                                     .reloc = c->reloc + s->reloc,
-                                     .size = s->size,
-                                     .reloc_count = s->reloc_count,
-                                     .flags = s->flags};
-    return true;
-  }
-  return false;
+const struct stencil *stencil_collection_find(const struct stencil_collection *c, const struct shape *shape) {
+  return c->table_size ? find(c->table, c->table_size, c->records, shape, shape_hash(shape)) : NULL;
 }
 
 bool stencil_collection_add(struct stencil_collection *c, const struct stencil_code *s) {
-  struct stencil_code known;
-  if (stencil_collection_find(c, &s->shape, &known))
+  if (stencil_collection_find(c, &s->shape))
     return true;
-  if (!grow((void **)&c->stencil, &c->capacity, c->count, 1, sizeof *c->stencil) ||
-      !grow((void **)&c->reloc, &c->reloc_capacity, c->reloc_count, s->reloc_count, sizeof *c->reloc) ||
-      !grow((void **)&c->code, &c->code_capacity, c->code_size, s->size, 1) || !table_grow(c))
+  struct stencil head = {.shape = s->shape, .size = s->size, .reloc_count = s->reloc_count, .flags = s->flags};
+  size_t size = record_size(&head);
+  if (!reserve(c, size) || !table_grow(c))
     return false;
-  c->stencil[c->count] = (struct stencil){.shape = s->shape,
-                                          .code = c->code_size,
-                                          .reloc = c->reloc_count,
-                                          .size = s->size,
-                                          .reloc_count = s->reloc_count,
-                                          .flags = s->flags};
-  if (s->size)
-    memcpy(c->code + c->code_size, s->code, s->size);
+  uint8_t *record = c->records + c->size;
+  memset(record, 0, size);
+  memcpy(record, &head, sizeof head);
   if (s->reloc_count)
-    memcpy(c->reloc + c->reloc_count, s->reloc, s->reloc_count * sizeof *s->reloc);
-  table_insert(c->table, c->table_size, c->stencil, c->count);
-  c->code_size += s->size;
-  c->reloc_count += s->reloc_count;
+    memcpy(record + sizeof head, s->reloc, s->reloc_count * sizeof *s->reloc);
+  if (s->size)
+    memcpy(record + sizeof head + s->reloc_count * sizeof *s->reloc, s->code, s->size);
+  insert(c->table, c->table_size, c->records, c->size);
+  c->size += size;
   c->count++;
   return true;
 }
 
-static bool add_all(struct stencil_collection *c, const struct stencil *all, uint32_t count,
-                    const struct stencil_reloc *reloc, const uint8_t *code) {
-  for (uint32_t i = 0; i < count; i++) {
-    struct stencil_code s = {.shape = all[i].shape,
-                             .code = code + all[i].code,
-                             .reloc = reloc + all[i].reloc,
-                             .size = all[i].size,
-                             .reloc_count = all[i].reloc_count,
-                             .flags = all[i].flags};
+static bool add_records(struct stencil_collection *c, const uint8_t *records, size_t size) {
+  for (size_t at = 0; at < size; at += record_size((const struct stencil *)(records + at))) {
+    struct stencil_code s = stencil_open((const struct stencil *)(records + at));
     if (!stencil_collection_add(c, &s))
       return false;
   }
@@ -164,40 +152,32 @@ static bool add_all(struct stencil_collection *c, const struct stencil *all, uin
 }
 
 bool stencil_collection_add_collection(struct stencil_collection *c, const struct stencil_collection *other) {
-  return add_all(c, other->stencil, other->count, other->reloc, other->code);
+  return add_records(c, other->records, other->size);
 }
 
 bool stencil_collection_add_library(struct stencil_collection *c, const struct stencil_library_header *library) {
-  const uint8_t *bytes = (const uint8_t *)library;
-  return add_all(c, (const struct stencil *)(bytes + library->stencil_offset), library->stencil_count,
-                 (const struct stencil_reloc *)(bytes + library->reloc_offset), bytes + library->code_offset);
+  return add_records(c, records_of(library), library->record_size);
 }
 
-static uint32_t round8(uint32_t value) { return (value + 7) & ~7u; }
+static uint32_t round4(size_t value) { return (uint32_t)((value + 3) & ~(size_t)3); }
 
 void *stencil_collection_library(const struct stencil_collection *c, const uint8_t id[STENCIL_BUILD_ID_SIZE],
                                  size_t *size) {
   static const uint32_t empty_table[1] = {0};
   struct stencil_library_header h = {.stencil_count = c->count,
                                      .table_size = c->table_size ? c->table_size : 1,
-                                     .reloc_count = c->reloc_count,
-                                     .code_size = c->code_size};
+                                     .record_size = (uint32_t)c->size};
   memcpy(h.magic, magic, sizeof magic);
   memcpy(h.build_id, id, STENCIL_BUILD_ID_SIZE);
-  h.stencil_offset = round8(sizeof h);
-  h.table_offset = round8(h.stencil_offset + c->count * (uint32_t)sizeof(struct stencil));
-  h.reloc_offset = round8(h.table_offset + h.table_size * 4);
-  h.code_offset = round8(h.reloc_offset + c->reloc_count * (uint32_t)sizeof(struct stencil_reloc));
-  h.total = h.code_offset + c->code_size;
+  h.table_offset = round4(sizeof h);
+  h.record_offset = h.table_offset + h.table_size * 4;
+  h.total = h.record_offset + h.record_size;
   uint8_t *library = calloc(1, h.total);
   if (!library)
     return NULL;
-  if (c->count) {
-    memcpy(library + h.stencil_offset, c->stencil, c->count * sizeof(struct stencil));
-    memcpy(library + h.reloc_offset, c->reloc, c->reloc_count * sizeof(struct stencil_reloc));
-    memcpy(library + h.code_offset, c->code, c->code_size);
-  }
-  memcpy(library + h.table_offset, c->table ? c->table : empty_table, h.table_size * 4);
+  memcpy(library + h.table_offset, c->table ? c->table : empty_table, (size_t)h.table_size * 4);
+  if (c->size)
+    memcpy(library + h.record_offset, c->records, c->size);
   h.checksum = (uint32_t)crc32(0, library + sizeof h, (uInt)(h.total - sizeof h));
   memcpy(library, &h, sizeof h);
   *size = h.total;

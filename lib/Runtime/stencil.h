@@ -1,7 +1,7 @@
 /* Stencils: precompiled host code for instruction shapes, and libraries of them.
  *
- * A library is one block of memory that can be mapped from anywhere: a header, the stencils, a
- * hash table from shape to stencil, relocations, code. The build makes the main one
+ * A library is one block of memory that can be mapped from anywhere: a header, a hash table from
+ * shape to stencil, and the stencils, those expected to be used most first. The build makes the main one
  * (tools/uemu-stencils); shapes it lacks are compiled on demand and kept in the user's cache
  * directory in the same format. All integers are little-endian, sizes and offsets bytes.
  *
@@ -47,14 +47,14 @@ enum {
   STENCIL_REFUSED = 4,        /* there is no code: the shape cannot be compiled */
 };
 
+/* A record of a library: this, the relocations, the code; padded to 4 bytes. What the translator
+ * reads of a stencil so lies together. */
 struct stencil {
   struct shape shape;
-  uint32_t code;  /* offset in the library's code */
-  uint32_t reloc; /* index of the first relocation */
-  uint16_t size;  /* bytes of code */
+  uint16_t size; /* bytes of code */
   uint8_t reloc_count;
   uint8_t flags;
-  uint32_t unused;
+  struct stencil_reloc reloc[];
 };
 
 /* One compiled stencil, before it is in a library. */
@@ -70,14 +70,13 @@ struct stencil_code {
 enum { STENCIL_BUILD_ID_SIZE = 20 };
 
 struct stencil_library_header {
-  char magic[8]; /* "uemustn1" */
+  char magic[8]; /* "uemustn2" */
   uint8_t build_id[STENCIL_BUILD_ID_SIZE];
-  uint32_t total; /* bytes, header included */
+  uint32_t total;    /* bytes, header included */
   uint32_t checksum; /* crc32 of everything after the header */
-  uint32_t stencil_count, stencil_offset;
-  uint32_t table_size, table_offset; /* uint32_t each: index + 1, 0 empty; a power of two */
-  uint32_t reloc_count, reloc_offset;
-  uint32_t code_size, code_offset;
+  uint32_t stencil_count;
+  uint32_t table_size, table_offset;   /* uint32_t each: a record's offset / 4 + 1, 0 empty; a power of two */
+  uint32_t record_size, record_offset; /* the records, one after the other */
 };
 
 /* Is this a whole library of build `id`? `check_sum`: read it all to be sure. */
@@ -88,13 +87,18 @@ bool stencil_library_valid(const void *library, size_t size, const uint8_t id[ST
 const struct stencil *stencil_find(const struct stencil_library_header *library, const struct shape *shape,
                                    uint64_t hash);
 
-static inline const uint8_t *stencil_code_bytes(const struct stencil_library_header *library,
-                                                const struct stencil *stencil) {
-  return (const uint8_t *)library + library->code_offset + stencil->code;
+static inline const uint8_t *stencil_code_bytes(const struct stencil *stencil) {
+  return (const uint8_t *)(stencil->reloc + stencil->reloc_count);
 }
-static inline const struct stencil_reloc *stencil_relocs(const struct stencil_library_header *library,
-                                                         const struct stencil *stencil) {
-  return (const struct stencil_reloc *)((const uint8_t *)library + library->reloc_offset) + stencil->reloc;
+
+/* The record as a struct stencil_code that points into it. */
+static inline struct stencil_code stencil_open(const struct stencil *stencil) {
+  return (struct stencil_code){.shape = stencil->shape,
+                               .code = stencil_code_bytes(stencil),
+                               .reloc = stencil->reloc,
+                               .size = stencil->size,
+                               .reloc_count = stencil->reloc_count,
+                               .flags = stencil->flags};
 }
 
 /* Collects stencils and makes a library of them. One thread at a time. */
@@ -104,8 +108,8 @@ void stencil_collection_free(struct stencil_collection *collection);
 /* Copies. False when memory is short. A shape that is already there is kept. */
 bool stencil_collection_add(struct stencil_collection *collection, const struct stencil_code *stencil);
 /* The stencil points into the collection: good until the next addition. */
-bool stencil_collection_find(const struct stencil_collection *collection, const struct shape *shape,
-                             struct stencil_code *stencil);
+const struct stencil *stencil_collection_find(const struct stencil_collection *collection,
+                                              const struct shape *shape);
 size_t stencil_collection_count(const struct stencil_collection *collection);
 /* Lays the library out in memory from malloc; *size gets its size. NULL when memory is short. */
 void *stencil_collection_library(const struct stencil_collection *collection,

@@ -118,28 +118,15 @@ static void save_user(void) {
 
 /* --- Looking up ---------------------------------------------------------------------------------------------- */
 
-static bool find_in(const struct stencil_library_header *library, const struct shape *shape, uint64_t hash,
-                    struct stencil_code *out) {
-  const struct stencil *s = stencil_find(library, shape, hash);
-  if (!s)
-    return false;
-  out->code = stencil_code_bytes(library, s);
-  out->reloc = stencil_relocs(library, s);
-  out->size = s->size;
-  out->reloc_count = s->reloc_count;
-  out->flags = s->flags;
-  return true;
-}
-
-bool stencil_source_find(const struct shape *shape, struct stencil_code *stencil) {
+const struct stencil *stencil_source_find(const struct shape *shape) {
   uint64_t hash = shape_hash(shape);
-  if (find_in(built_in, shape, hash, stencil))
-    return true;
+  const struct stencil *stencil = stencil_find(built_in, shape, hash);
+  if (stencil)
+    return stencil;
   if (!user_is_open)
     open_user();
-  if (user && find_in(user, shape, hash, stencil))
-    return true;
-  return made_here && stencil_collection_find(made_here, shape, stencil);
+  stencil = user ? stencil_find(user, shape, hash) : NULL;
+  return !stencil && made_here ? stencil_collection_find(made_here, shape) : stencil;
 }
 
 /* --- Making --------------------------------------------------------------------------------------------------- */

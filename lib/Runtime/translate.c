@@ -1,19 +1,13 @@
-/* Translation: discover a unit, choose a stencil for each instruction, lay them end to end, patch
- * their holes. No LLVM is needed unless a stencil is missing. */
+/* Translation: discover a unit, select its stencils, lay them end to end, patch their holes. No LLVM is
+ * needed unless a stencil is missing. */
 #include "Runtime/engine.h"
 #include "Runtime/guest_memory.h"
 #include "Runtime/helpers.h"
+#include "Runtime/select.h"
 
-#include <Zydis/Mnemonic.h>
 #include <string.h>
 
 enum { FIXUP_LIMIT = 2048, CODE_ROOM = 1 << 17 };
-
-/* A chosen stencil: insn[first .. first+count). */
-struct choice {
-  uint16_t first;
-  uint8_t count;
-};
 
 /* A displacement that is filled in when its target is known. */
 struct fixup {
@@ -27,6 +21,8 @@ struct fixup {
 static struct {
   struct unit unit;
   struct fetch fetch;
+  struct discover_options options;
+  struct selection selection;
   struct fixup fixup[FIXUP_LIMIT];
   unsigned fixup_count;
   uint8_t *block_code[UNIT_BLOCK_LIMIT];
@@ -39,142 +35,8 @@ static struct {
   bool large;
 } work;
 
-/* --- Calls that are not calls --------------------------------------------------------------------------- */
-
-/* A call to the next instruction, or to `mov (%esp),%reg; ret`, reads its own address: *reg gets the
- * register of the second form, GPR_COUNT for the first. */
-static bool is_address_thunk(const struct insn *insn, unsigned *reg) {
-  if (insn->flow != FLOW_CALL || insn->form.operand_width != 4)
-    return false;
-  if (insn->target == insn_next(insn)) {
-    *reg = GPR_COUNT;
-    return true;
-  }
-  const uint8_t *bytes;
-  if (fetch_code(&work.fetch, insn->target, &bytes) < 4)
-    return false;
-  /* 8B /r with mod 0 and the SIB byte 24: mov reg,[esp]; C3: ret */
-  if (bytes[0] != 0x8B || (bytes[1] & 0xC7) != 0x04 || bytes[2] != 0x24 || bytes[3] != 0xC3)
-    return false;
-  *reg = bytes[1] >> 3 & 7;
-  return *reg != GPR_ESP;
-}
-
-/* What such a call does, as push and pop: the return address stays below the stack's top. */
-static unsigned thunk_insns(const struct insn *call, unsigned reg, struct insn out[2]) {
-  uint8_t push[5] = {0x68};
-  guest_addr back = insn_next(call);
-  memcpy(push + 1, &back, 4);
-  insn_decode(&out[0], push, sizeof push, call->eip);
-  if (reg == GPR_COUNT)
-    return 1;
-  uint8_t pop = (uint8_t)(0x58 + reg);
-  insn_decode(&out[1], &pop, 1, call->eip);
-  return 2;
-}
-
-/* --- Choosing -------------------------------------------------------------------------------------------- */
-
-enum { MISSING_LIMIT = 128 };
-static struct {
-  struct stencil_source source[MISSING_LIMIT];
-  unsigned count;
-} missing;
-
-static bool have(const struct insn *insns, unsigned count, uint8_t live, struct stencil_code *stencil) {
-  struct shape shape;
-  shape_of(&shape, insns, count, live);
-  return stencil_source_find(&shape, stencil);
-}
-
-/* One stencil of a sequence that does what an instruction or a pair does. */
-struct piece {
-  struct insn insn[2];
-  unsigned count;
-  struct stencil_code stencil;
-};
-enum { PIECE_LIMIT = 4 };
-
-static bool one_piece(const struct insn *insns, unsigned count, uint8_t live, struct piece *piece) {
-  /* A stencil that keeps more flags than are needed will do. */
-  if (!have(insns, count, live, &piece->stencil) && !have(insns, count, FLAGS_ALL, &piece->stencil))
-    return false;
-  if (count == 2 && piece->stencil.flags & STENCIL_REFUSED)
-    return false;
-  memcpy(piece->insn, insns, count * sizeof *insns);
-  piece->count = count;
-  return true;
-}
-
-/* The stencils for insns[0..count): one, or else those of a pair's instructions, or else address and
- * operation apart. The number of pieces; 0 if a stencil is missing. */
-static unsigned resolve(const struct insn *insns, unsigned count, uint8_t live, struct piece pieces[]) {
-  if (one_piece(insns, count, live, pieces))
-    return 1;
-  if (count == 2) {
-    unsigned first = resolve(&insns[0], 1, (uint8_t)((live & ~insns[1].flags_written) | insns[1].flags_read), pieces);
-    unsigned second = first ? resolve(&insns[1], 1, live, pieces + first) : 0;
-    return second ? first + second : 0;
-  }
-  struct insn parts[2];
-  if (shape_split_address(insns, parts) && one_piece(&parts[0], 1, 0, &pieces[0]) &&
-      one_piece(&parts[1], 1, live, &pieces[1]))
-    return 2;
-  return 0;
-}
-
-static void note_missing(const struct insn *insns, unsigned count, uint8_t live) {
-  if (missing.count == MISSING_LIMIT)
-    return; /* the rest is made when it is met */
-  struct stencil_source *source = &missing.source[missing.count++];
-  memset(source, 0, sizeof *source);
-  memcpy(source->insn, insns, count * sizeof *insns);
-  source->count = (uint8_t)count;
-  source->live = live;
-}
-
-static void make_missing(void) {
-  if (missing.count)
-    stencil_source_make(missing.source, missing.count);
-  missing.count = 0;
-}
-
-/* The same, made now if something is missing. A pair whose stencil is refused falls back to its parts, which
- * may be missing in turn. */
-static unsigned get(const struct insn *insns, unsigned count, uint8_t live, struct piece pieces[]) {
-  unsigned n = resolve(insns, count, live, pieces);
-  for (unsigned tries = 0; !n && tries < 2; tries++) {
-    note_missing(insns, count, live);
-    for (unsigned i = 0; tries && count == 2 && i < 2; i++)
-      note_missing(&insns[i], 1, FLAGS_ALL);
-    make_missing();
-    n = resolve(insns, count, live, pieces);
-  }
-  if (!n)
-    engine_fatal(insns[0].eip, "no stencil for '%s'", insn_name(&insns[0].form));
-  return n;
-}
-
-static bool can_pair(const struct block *block, unsigned i) {
-  return i + 1u < (unsigned)block->first + block->count &&
-         shape_can_fuse(&work.unit.insn[i], &work.unit.insn[i + 1]);
-}
-
-/* Asks for everything that is missing at once: LLVM compiles many shapes faster than one by one. */
-static void make_unit_stencils(void) {
-  const struct unit *unit = &work.unit;
-  struct piece pieces[PIECE_LIMIT];
-  for (unsigned b = 0; b < unit->block_count; b++)
-    for (unsigned i = unit->block[b].first, end = i + unit->block[b].count; i < end; i++) {
-      unsigned count = can_pair(&unit->block[b], i) ? 2 : 1;
-      if (!resolve(&unit->insn[i], count, unit->live[i + count - 1], pieces))
-        note_missing(&unit->insn[i], count, unit->live[i + count - 1]);
-      i += count - 1;
-    }
-  make_missing();
-}
-
-/* --- Emitting ---------------------------------------------------------------------------------------------- */
+/* --- Emitting ----------------------------------------------------------------------------------------------
+ */
 
 static void add_fixup(uint8_t *field, int32_t addend, int kind, uint32_t target) {
   if (work.fixup_count == FIXUP_LIMIT)
@@ -255,26 +117,21 @@ static void note_insn(guest_addr eip) {
       (struct unit_insn){(uint16_t)(work.at - work.code), (uint16_t)(eip - work.unit.low)};
 }
 
-static void emit_piece(const struct piece *piece, const struct block *block) {
-  const struct stencil_code *stencil = &piece->stencil;
+static void emit_piece(const struct selected *piece, const struct block *block) {
+  const struct stencil *stencil = piece->stencil;
+  if (piece->starts)
+    note_insn(piece->insn->eip);
   if (stencil->flags & STENCIL_REFUSED) {
-    work.at = stub_write_helper_jump(work.at, piece->insn[0].eip, HELPER_uncompiled);
+    work.at = stub_write_helper_jump(work.at, piece->insn->eip, HELPER_uncompiled);
     return;
   }
   uint8_t *code = work.at, *end = code + stencil->size;
-  memcpy(code, stencil->code, stencil->size);
+  memcpy(code, stencil_code_bytes(stencil), stencil->size);
   bool probe = stencil->flags & STENCIL_TAIL_DISPATCH;
   for (unsigned r = 0; r < stencil->reloc_count; r++)
     if (!probe || stencil->reloc[r].offset + 4 != stencil->size)
       patch(&stencil->reloc[r], code, end, piece->insn, piece->count, block);
   work.at = probe ? stub_write_probe(end - 5) : end;
-}
-
-static void emit(const struct insn *insns, unsigned count, uint8_t live, const struct block *block) {
-  struct piece pieces[PIECE_LIMIT];
-  unsigned n = get(insns, count, live, pieces);
-  for (unsigned i = 0; i < n; i++)
-    emit_piece(&pieces[i], i + 1 == n ? block : NULL);
 }
 
 static void emit_jump(int block, guest_addr eip) {
@@ -283,37 +140,18 @@ static void emit_jump(int block, guest_addr eip) {
   work.at += 4;
 }
 
-static void emit_insns(const struct block *block, bool last_block_insn, unsigned i, unsigned count) {
-  const struct unit *unit = &work.unit;
-  const struct insn *insn = &unit->insn[i];
-  unsigned reg;
-  note_insn(insn->eip);
-  if (count == 1 && is_address_thunk(insn, &reg)) {
-    struct insn thunk[2];
-    unsigned n = thunk_insns(insn, reg, thunk);
-    for (unsigned k = 0; k < n; k++)
-      emit(&thunk[k], 1, 0, NULL);
-    return;
-  }
-  emit(insn, count, unit->live[i + count - 1], last_block_insn ? block : NULL);
-}
-
 static bool falls_through(const struct insn *insn) {
   return insn->flow == FLOW_NEXT || insn->flow == FLOW_CALL || insn->flow == FLOW_CALL_INDIRECT ||
          insn->flow == FLOW_CONDITIONAL;
 }
 
 static void emit_block(unsigned b) {
-  const struct unit *unit = &work.unit;
-  const struct block *block = &unit->block[b];
-  unsigned end = block->first + block->count;
+  const struct block *block = &work.unit.block[b];
+  unsigned end = work.selection.block_end[b];
   work.block_code[b] = work.at;
-  for (unsigned i = block->first; i < end;) {
-    unsigned count = can_pair(block, i) ? 2 : 1;
-    emit_insns(block, i + count == end, i, count);
-    i += count;
-  }
-  const struct insn *last = &unit->insn[end - 1];
+  for (unsigned i = b ? work.selection.block_end[b - 1] : 0; i < end; i++)
+    emit_piece(&work.selection.piece[i], i + 1 == end ? block : NULL);
+  const struct insn *last = &work.unit.insn[block->first + block->count - 1];
   if (falls_through(last) && block->next != (int)b + 1)
     emit_jump(block->next, insn_next(last));
 }
@@ -366,14 +204,14 @@ static void find_entries(void) {
 enum { SMALL_UNIT = 32 };
 
 static bool discover_unit(guest_addr eip, guest_addr *fault) {
-  struct discover_options options = {.fetch = fetch_code,
-                                     .context = &work.fetch,
-                                     .return_flags = engine.return_flags,
-                                     .precise = engine.precise,
-                                     .follow = work.large,
-                                     .insn_limit = work.large ? UNIT_INSN_LIMIT : SMALL_UNIT};
+  work.options = (struct discover_options){.fetch = fetch_code,
+                                           .context = &work.fetch,
+                                           .return_flags = engine.return_flags,
+                                           .precise = engine.precise,
+                                           .follow = work.large,
+                                           .insn_limit = work.large ? UNIT_INSN_LIMIT : SMALL_UNIT};
   work.fetch.page_count = 0;
-  if (!discover(&work.unit, eip, &options)) {
+  if (!discover(&work.unit, eip, &work.options)) {
     *fault = work.unit.fetch_address;
     return false;
   }
@@ -395,7 +233,7 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
     if (!discover_unit(eip, fault))
       return 0;
   }
-  make_unit_stencils();
+  select_stencils(&work.selection, &work.unit, &work.options);
   work.fixup_count = work.insn_count = work.entry_count = 0;
   work.code = work.at = code_cache_open(CODE_ROOM);
   if (!work.code)

@@ -171,6 +171,7 @@ int main(int argc, char **argv) {
       fprintf(stderr, "uemu-stencils: %s: %zu shapes, %zu of them new\n", argv[i], set.count, set.count - before);
   }
   if (strcmp(options.output, "-") == 0) { /* only the list of shapes */
+    shape_set_sort(&set);
     for (size_t i = 0; i < set.count; i++)
       shape_source_write(&set.source[i], stdout);
     return 0;

@@ -56,18 +56,47 @@ void shape_set_add(struct shape_set *set, const struct insn *insn, unsigned coun
   table_grow(set);
   shape_of(&shape, insn, count, live);
   size_t slot = table_slot(set, &shape);
-  if (set->table[slot])
+  if (set->table[slot]) {
+    set->uses[set->table[slot] - 1]++;
     return;
+  }
   if (set->count == set->capacity) {
     set->capacity = set->capacity ? set->capacity * 2 : 4096;
     set->source = checked(realloc(set->source, set->capacity * sizeof *set->source));
+    set->uses = checked(realloc(set->uses, set->capacity * sizeof *set->uses));
   }
+  set->uses[set->count] = 1;
   struct stencil_source *source = &set->source[set->count++];
   memset(source, 0, sizeof *source);
   memcpy(source->insn, insn, count * sizeof *insn);
   source->count = (uint8_t)count;
   source->live = (uint8_t)shape.flags_live;
   set->table[slot] = (uint32_t)set->count;
+}
+
+struct used_source {
+  struct stencil_source source;
+  uint32_t uses;
+};
+
+static int by_uses(const void *a, const void *b) {
+  uint32_t x = ((const struct used_source *)a)->uses, y = ((const struct used_source *)b)->uses;
+  return x > y ? -1 : x < y;
+}
+
+void shape_set_sort(struct shape_set *set) {
+  struct used_source *all = checked(malloc((set->count + 1) * sizeof *all));
+  for (size_t i = 0; i < set->count; i++)
+    all[i] = (struct used_source){set->source[i], set->uses[i]};
+  qsort(all, set->count, sizeof *all, by_uses);
+  for (size_t i = 0; i < set->count; i++) {
+    set->source[i] = all[i].source;
+    set->uses[i] = all[i].uses;
+  }
+  free(all);
+  free(set->table);
+  set->table = NULL;
+  set->table_size = 0;
 }
 
 /* --- Lists -------------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 
 struct shape_set {
   struct stencil_source *source;
+  uint32_t *uses; /* of the same index: how often it was added */
   size_t count, capacity;
   uint32_t *table; /* hash table of index + 1 */
   size_t table_size;
@@ -27,6 +28,9 @@ bool shape_set_add_elf(struct shape_set *set, const char *path);
 /* Adds what lets the translator do without a shape of its own for an instruction (translate.c,
  * resolve): the parts of pairs, addresses apart from operations, and all registers. */
 void shape_set_complete(struct shape_set *set);
+
+/* Those added most often first. */
+void shape_set_sort(struct shape_set *set);
 
 /* For messages: mnemonics and bytes. */
 void shape_source_print(const struct stencil_source *source, char *text, size_t size);

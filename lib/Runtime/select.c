@@ -1,0 +1,159 @@
+/* Selecting stencils.
+ *
+ * Best is the stencil of exactly the shape: an instruction or a fused pair, with just the flags kept
+ * that are read. Where the library has none, others do the same work: one that keeps more flags; a
+ * pair's instructions one by one; the address computed by one stencil and used by the next. Only
+ * when these fail is a stencil compiled, for which LLVM must be loaded. */
+#include "Runtime/select.h"
+#include "Runtime/engine.h"
+
+#include <string.h>
+
+static struct selection *out;
+
+static const struct stencil *find(const struct insn *insns, unsigned count, uint8_t live) {
+  struct shape shape;
+  shape_of(&shape, insns, count, live);
+  return stencil_source_find(&shape);
+}
+
+static bool add(const struct insn *insns, unsigned count, uint8_t live) {
+  const struct stencil *stencil = find(insns, count, live);
+  if (!stencil && live != FLAGS_ALL)
+    stencil = find(insns, count, FLAGS_ALL);
+  if (!stencil || (count == 2 && stencil->flags & STENCIL_REFUSED))
+    return false;
+  out->piece[out->count++] = (struct selected){.insn = insns, .stencil = stencil, .count = (uint8_t)count};
+  return true;
+}
+
+static bool add_split(const struct insn *insn, uint8_t live) {
+  struct insn *parts = &out->extra[out->extra_count];
+  unsigned count = out->count;
+  if (out->extra_count + 2 > SELECTED_LIMIT || !shape_split_address(insn, parts))
+    return false;
+  if (!add(&parts[0], 1, 0) || !add(&parts[1], 1, live)) {
+    out->count = count;
+    return false;
+  }
+  out->extra_count += 2;
+  return true;
+}
+
+static bool add_single(const struct insn *insn, uint8_t live) { return add(insn, 1, live) || add_split(insn, live); }
+
+static uint8_t live_between(const struct insn *second, uint8_t live) {
+  return (uint8_t)((live & ~second->flags_written) | second->flags_read);
+}
+
+/* --- What is missing ------------------------------------------------------------------------------- */
+
+enum { MISSING_LIMIT = 128 };
+static struct {
+  struct stencil_source source[MISSING_LIMIT];
+  unsigned count;
+} missing;
+
+static void note_missing(const struct insn *insns, unsigned count, uint8_t live) {
+  if (missing.count == MISSING_LIMIT)
+    return; /* the next round asks again */
+  struct stencil_source *source = &missing.source[missing.count++];
+  memset(source, 0, sizeof *source);
+  memcpy(source->insn, insns, count * sizeof *insns);
+  source->count = (uint8_t)count;
+  source->live = live;
+}
+
+static void add_or_note(const struct insn *insns, unsigned count, uint8_t live) {
+  unsigned first = out->count;
+  if (count == 1) {
+    if (!add_single(insns, live))
+      note_missing(insns, 1, live);
+  } else if (!add(insns, 2, live)) {
+    bool refused = find(insns, 2, live) || find(insns, 2, FLAGS_ALL);
+    bool both = add_single(&insns[0], live_between(&insns[1], live));
+    if (!both && refused)
+      note_missing(&insns[0], 1, live_between(&insns[1], live));
+    if (!add_single(&insns[1], live)) {
+      both = false;
+      if (refused)
+        note_missing(&insns[1], 1, live);
+    }
+    if (!both && !refused)
+      note_missing(insns, 2, live);
+  }
+  if (out->count > first)
+    out->piece[first].starts = true;
+}
+
+/* --- Calls that are not calls ---------------------------------------------------------------------- */
+
+/* A call to the next instruction, or to `mov (%esp),%reg; ret`, reads its own address: *reg gets the
+ * register of the second form, GPR_COUNT for the first. */
+static bool is_address_thunk(const struct insn *insn, const struct discover_options *options, unsigned *reg) {
+  if (insn->flow != FLOW_CALL || insn->form.operand_width != 4)
+    return false;
+  if (insn->target == insn_next(insn)) {
+    *reg = GPR_COUNT;
+    return true;
+  }
+  const uint8_t *bytes;
+  if (options->fetch(options->context, insn->target, &bytes) < 4)
+    return false;
+  /* 8B /r with mod 0 and the SIB byte 24: mov reg,[esp]; C3: ret */
+  if (bytes[0] != 0x8B || (bytes[1] & 0xC7) != 0x04 || bytes[2] != 0x24 || bytes[3] != 0xC3)
+    return false;
+  *reg = bytes[1] >> 3 & 7;
+  return *reg != GPR_ESP;
+}
+
+/* What such a call does, as push and pop: the return address stays below the stack's top. */
+static void add_thunk(const struct insn *call, unsigned reg) {
+  struct insn *insn = &out->extra[out->extra_count];
+  uint8_t push[5] = {0x68}, pop = (uint8_t)(0x58 + reg);
+  guest_addr back = insn_next(call);
+  memcpy(push + 1, &back, 4);
+  insn_decode(&insn[0], push, sizeof push, call->eip);
+  add_or_note(&insn[0], 1, 0);
+  out->extra_count++;
+  if (reg == GPR_COUNT)
+    return;
+  insn_decode(&insn[1], &pop, 1, call->eip);
+  add_or_note(&insn[1], 1, 0);
+  out->piece[out->count - 1].starts = false;
+  out->extra_count++;
+}
+
+/* --- A unit ---------------------------------------------------------------------------------------- */
+
+static void select_block(const struct unit *unit, const struct block *block, const struct discover_options *options) {
+  unsigned end = (unsigned)block->first + block->count, reg;
+  for (unsigned i = block->first; i < end; i++) {
+    const struct insn *insn = &unit->insn[i];
+    if (is_address_thunk(insn, options, &reg)) {
+      add_thunk(insn, reg);
+    } else if (i + 1 < end && shape_can_fuse(insn, insn + 1)) {
+      add_or_note(insn, 2, unit->live[i + 1]);
+      i++;
+    } else {
+      add_or_note(insn, 1, unit->live[i]);
+    }
+  }
+}
+
+void select_stencils(struct selection *selection, const struct unit *unit, const struct discover_options *options) {
+  /* The second round finds what the first had made; a refused pair needs a third for its parts. */
+  enum { ROUNDS = 6 };
+  out = selection;
+  for (unsigned round = 0; round < ROUNDS; round++) {
+    missing.count = out->count = out->extra_count = 0;
+    for (unsigned b = 0; b < unit->block_count; b++) {
+      select_block(unit, &unit->block[b], options);
+      out->block_end[b] = (uint16_t)out->count;
+    }
+    if (!missing.count)
+      return;
+    stencil_source_make(missing.source, missing.count);
+  }
+  engine_fatal(missing.source[0].insn[0].eip, "no stencil for '%s'", insn_name(&missing.source[0].insn[0].form));
+}

@@ -1,0 +1,30 @@
+/* Selection: which stencils a unit is made of. */
+#ifndef UEMU_RUNTIME_SELECT_H
+#define UEMU_RUNTIME_SELECT_H
+
+#include "Frontend/discover.h"
+#include "Runtime/stencil.h"
+
+/* A stencil in the unit's order, and the one or two instructions whose values fill its holes. */
+struct selected {
+  const struct insn *insn;
+  const struct stencil *stencil;
+  uint8_t count;
+  bool starts; /* the first stencil of its instruction */
+};
+
+enum { SELECTED_LIMIT = 2 * UNIT_INSN_LIMIT };
+
+struct selection {
+  struct selected piece[SELECTED_LIMIT];
+  unsigned count;
+  uint16_t block_end[UNIT_BLOCK_LIMIT]; /* index after the last piece of each block */
+  struct insn extra[SELECTED_LIMIT];    /* instructions that are not the unit's own */
+  unsigned extra_count;
+};
+
+/* Selects for every instruction of *unit; stencils that are missing and that no others can stand in for
+ * are compiled. Engine lock held; good until the next call. */
+void select_stencils(struct selection *selection, const struct unit *unit, const struct discover_options *options);
+
+#endif

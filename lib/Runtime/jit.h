@@ -41,15 +41,24 @@ struct jit_host {
   void (*dump)(const char *text);
 };
 
+enum { JIT_BLOCK_LIMIT = 64 }; /* instructions */
+
 struct jit_block {
   const uint8_t *code;
   uint32_t code_size; /* bytes of code */
   uint32_t size;      /* with the constants that follow */
   unsigned insn_count; /* how many instructions it is made of; it may go on after them by the dispatcher */
-  char why[160];      /* on failure: the reason */
+  /* Where the host's x87 instructions are, and which of insns[] each is: the FPU remembers the address
+   * of the last one, and the guest may ask for it. In the order of the code. */
+  struct {
+    uint16_t host; /* bytes from `code` */
+    uint16_t insn;
+  } x87[JIT_BLOCK_LIMIT];
+  unsigned x87_count;
+  char why[160]; /* on failure: the reason */
 };
 
-/* Compiles one basic block, insns[0..count), or as many of the first of them as can be. 0; -ENOTSUP
+/* Compiles one basic block, insns[0..count), count at most JIT_BLOCK_LIMIT, or as many of the first of them as can be. 0; -ENOTSUP
  * if the lifter has no meaning for the first one; -ENOMEM if the code cache is full; -EIO if LLVM
  * failed. */
 int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count, struct jit_block *block);

@@ -15,6 +15,7 @@
 #include "Runtime/jit.h"
 #include "Runtime/jit_internal.h"
 
+#include <Zydis/Zydis.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -286,6 +287,46 @@ static int place(const struct jit_host *host, LLVMMemoryBufferRef object, const 
   return 0;
 }
 
+/* --- x87 instructions
+ * ------------------------------------------------------------------------------------------- */
+
+static bool is_x87(const struct insn *insn) {
+  for (const struct lift_rule *rule = lift_rules_x87; rule->mnemonic; rule++)
+    if (rule->mnemonic == insn->form.mnemonic)
+      return true;
+  return false;
+}
+
+/* A guest's x87 instruction is one of the host's, and they keep their order; only one that a helper
+ * does instead has none, and it is the last of its block. If the numbers do not agree, nothing is said. */
+static void find_x87(struct jit_block *block, const struct insn *insns) {
+  uint16_t guest[JIT_BLOCK_LIMIT];
+  unsigned guest_count = 0, host_count = 0;
+  for (unsigned i = 0; i < block->insn_count; i++)
+    if (is_x87(&insns[i]))
+      guest[guest_count++] = (uint16_t)i;
+  if (!guest_count)
+    return;
+  ZydisDecoder decoder;
+  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  ZydisDecodedInstruction zi;
+  for (uint32_t at = 0; at < block->code_size && at <= UINT16_MAX; at += zi.length) {
+    if (!ZYAN_SUCCESS(
+            ZydisDecoderDecodeInstruction(&decoder, NULL, block->code + at, block->code_size - at, &zi)))
+      break;
+    if (zi.meta.isa_ext != ZYDIS_ISA_EXT_X87)
+      continue;
+    if (host_count == guest_count)
+      return;
+    block->x87[host_count].host = (uint16_t)at;
+    block->x87[host_count].insn = guest[host_count];
+    host_count++;
+  }
+  bool last_has_none = host_count + 1 == guest_count && guest[guest_count - 1] == block->insn_count - 1;
+  if (host_count == guest_count || last_has_none)
+    block->x87_count = host_count;
+}
+
 /* *count instructions; if one of them cannot be lifted, -ENOTSUP, and *count is how many before it can. */
 static int compile(const struct jit_host *host, const struct insn *insns, unsigned *count,
                    struct jit_block *block) {
@@ -305,6 +346,8 @@ static int compile(const struct jit_host *host, const struct insn *insns, unsign
     LLVMMemoryBufferRef object = make_object(host, &lifter, name, block);
     if (object)
       status = place(host, object, name, block);
+    if (status == 0)
+      find_x87(block, insns);
   }
   lifter_dispose(&lifter);
   return status;

@@ -2,20 +2,23 @@
  *
  * Its code keeps guest registers wherever LLVM likes, so the register file is the state: the block
  * writes back what it changed before each instruction that can fault, and when it ends (docs/orc-tier.md).
- * The unit therefore has one instruction boundary, its entry, and is marked `commits`. */
+ * The unit therefore has one instruction boundary, its entry, and is marked `commits`; its table of
+ * instructions has the entry and the x87 instructions, for those who ask where the last one was. */
 #include "Runtime/engine.h"
 #include "Runtime/helpers.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum { BLOCK_INSN_LIMIT = 64, HELPER_JUMP_SIZE = 16 };
+enum { HELPER_JUMP_SIZE = 16 };
 
 /* The translation under way. One at a time: the engine lock is held. */
 static struct {
   struct fetch fetch;
-  struct insn insn[BLOCK_INSN_LIMIT];
+  struct insn insn[JIT_BLOCK_LIMIT];
   unsigned count;
+  struct jit_block block;
+  struct unit_insn row[1 + JIT_BLOCK_LIMIT]; /* the entry, then x87 instructions */
 } work;
 
 /* The instructions from eip up to one that does not just go on to the next. */
@@ -48,10 +51,10 @@ static unsigned keep_pages(const struct insn *last) {
 
 static void add_unit(struct code_unit *unit, bool once) {
   guest_addr entry = work.insn[0].eip;
-  struct unit_insn first = {0, 0};
+  work.row[0] = (struct unit_insn){0, 0};
   unit->low = entry;
-  unit->insn_count = 1;
-  unit->insn = &first;
+  unit->insn_count++;
+  unit->insn = work.row;
   unit->page = work.fetch.page;
   unit->entry = &entry;
   unit->entry_count = once ? 0 : 1;
@@ -77,34 +80,38 @@ static void add_uncompiled(bool once) {
 static uintptr_t compile(bool once) {
   static const struct jit_host host = {code_cache_open, code_cache_close, stub_address, NULL};
   struct jit_host with_dump = host;
-  struct jit_block block;
+  struct jit_block *block = &work.block;
   struct compiler_fpu fpu;
   guest_addr eip = work.insn[0].eip;
   if (engine.options.dump_ir)
     with_dump.dump = engine.options.dump;
-  int status = compiler_enter(eip, &fpu)->compile_block(&with_dump, work.insn, work.count, &block);
+  int status = compiler_enter(eip, &fpu)->compile_block(&with_dump, work.insn, work.count, block);
   compiler_leave(&fpu);
   if (status == -ENOMEM)
     engine_fatal(eip, "the code cache is full");
   if (status < 0) {
-    engine_log("0x%08x: '%s' cannot be compiled: %s", eip, insn_name(&work.insn[0].form), block.why);
+    engine_log("0x%08x: '%s' cannot be compiled: %s", eip, insn_name(&work.insn[0].form), block->why);
     uintptr_t code = code_cache.head;
     add_uncompiled(once);
     return code;
   }
-  struct code_unit unit = {.code = block.code,
-                           .code_size = block.size,
-                           .body_size = block.code_size,
+  for (unsigned i = 0; i < block->x87_count; i++)
+    work.row[1 + i] =
+        (struct unit_insn){block->x87[i].host, (uint16_t)(work.insn[block->x87[i].insn].eip - eip)};
+  struct code_unit unit = {.code = block->code,
+                           .code_size = block->size,
+                           .body_size = block->code_size,
                            .commits = true,
-                           .page_count = (uint16_t)keep_pages(&work.insn[block.insn_count - 1])};
+                           .insn_count = (uint16_t)block->x87_count,
+                           .page_count = (uint16_t)keep_pages(&work.insn[block->insn_count - 1])};
   add_unit(&unit, once);
-  return (uintptr_t)block.code;
+  return (uintptr_t)block->code;
 }
 
 uintptr_t translate_block(guest_addr eip, guest_addr *fault) {
   work.fetch.page_count = 0;
   work.fetch.unprotected = false;
-  return decode_block(eip, BLOCK_INSN_LIMIT, fault) ? compile(false) : 0;
+  return decode_block(eip, JIT_BLOCK_LIMIT, fault) ? compile(false) : 0;
 }
 
 uintptr_t translate_once(guest_addr eip, guest_addr *fault) {

@@ -130,6 +130,8 @@ static bool stop_or_step(struct engine_thread *thread, mcontext_t *context) {
   if (unit) {
     bool exact = false;
     int index = unit_insn_of_pc(unit, pc, &exact);
+    if (unit->commits) /* its other rows are not boundaries */
+      exact = pc == (uintptr_t)unit->code;
     if (index >= 0 && (exact || at_string_instruction((const uint8_t *)pc))) {
       take_state(thread->cpu, unit, index, context);
       leave_through(context, enter_after_signal);

@@ -101,6 +101,48 @@ static char **emulator_vector(const struct process *process, const char *path, c
   return vector;
 }
 
+/* --- The environment ----------------------------------------------------------------------------------- */
+
+/* The host's dynamic linker and allocator start the emulator with the guest's environment. What they would
+ * read there is meant for the guest's (ldd sets LD_TRACE_LOADED_OBJECTS, stdbuf LD_PRELOAD), so it travels
+ * under other names, the mark in front of its own, and in its place among the others. */
+static const char mark[] = "UEMU_GUEST_";
+
+static bool is_for_startup(const char *variable) {
+  static const char *const prefixes[] = {"LD_", "GLIBC_TUNABLES", "MALLOC_", mark};
+  for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
+    if (strncmp(variable, prefixes[i], strlen(prefixes[i])) == 0)
+      return true;
+  return false;
+}
+
+/* Replaces such variables; *storage holds the new strings, for the caller to free. */
+static int mark_environment(char **environment, char **storage) {
+  size_t size = 0;
+  for (char **e = environment; *e; e++)
+    if (is_for_startup(*e))
+      size += strlen(mark) + strlen(*e) + 1;
+  *storage = NULL;
+  if (size == 0)
+    return 0;
+  char *to = *storage = malloc(size);
+  if (!to)
+    return -ENOMEM;
+  for (char **e = environment; *e; e++)
+    if (is_for_startup(*e)) {
+      char *const marked = to;
+      to = stpcpy(stpcpy(to, mark), *e) + 1;
+      *e = marked;
+    }
+  return 0;
+}
+
+void process_unmark_environment(char **environment) {
+  for (char **e = environment; *e; e++)
+    if (strncmp(*e, mark, strlen(mark)) == 0)
+      *e += strlen(mark);
+}
+
 /* The soft limit on the address space is kept for the guest by guest_memory; the new emulator takes it over
  * from the host. Below what the emulator needs to start with it would be no use to anybody. */
 static void hand_on_limits(bool to_emulator, struct rlimit saved[2]) {
@@ -141,16 +183,20 @@ int process_open_self(void) {
   return high < 0 ? fd : high;
 }
 
-/* Never returns on success. */
+/* Never returns on success. Changes envp. */
 static int32_t execute(struct thread *thread, const struct loader_program *program, const char *path,
-                       char *const *argv, char *const *envp) {
+                       char *const *argv, char **envp) {
   const struct process *process = thread->process;
   const bool native = loader_is_host_program(program);
   char **emulator = native ? NULL : emulator_vector(process, path, argv);
-  if (!native && !emulator)
+  char *marked = NULL;
+  if (!native && (!emulator || mark_environment(envp, &marked) < 0)) {
+    free(emulator);
     return -ENOMEM;
+  }
   if (!signal_hold(thread)) {
     free(emulator);
+    free(marked);
     return -ERESTARTNOINTR;
   }
   struct signal_exec_saved saved;
@@ -165,6 +211,7 @@ static int32_t execute(struct thread *thread, const struct loader_program *progr
   take_back_limits(limits);
   fcntl(process->self_fd, F_SETFD, FD_CLOEXEC);
   free(emulator);
+  free(marked);
   return (int32_t)error;
 }
 

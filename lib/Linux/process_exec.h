@@ -6,4 +6,7 @@
  * errno. Call it once, before any other descriptor is opened. It works without /proc. */
 int process_open_self(void);
 
+/* Gives the variables that execve hid from the host's dynamic linker their own names again. */
+void process_unmark_environment(char **environment);
+
 #endif

@@ -72,6 +72,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: uemu-native [-L SYSROOT] [-strace] [-0 ARGV0] PROGRAM [ARGUMENTS]\n");
     return 2;
   }
+  process_unmark_environment(environ);
   process.self_fd = process_open_self();
   process.self_options = options;
   struct rlimit stack;

@@ -116,6 +116,7 @@ static _Noreturn void run_natively(const struct loader_program *program) {
 }
 
 int main(int argc, char **argv) {
+  process_unmark_environment(environ);
   const char *complaint = options_parse(&options, argc, argv, environ);
   if (complaint)
     fail(EXIT_USAGE, "%s", complaint);

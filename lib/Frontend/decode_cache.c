@@ -50,7 +50,7 @@ static void unmask(uint8_t mask[WINDOW], const struct value_layout *layout) {
 }
 
 static void learn(struct pattern *pattern, const uint8_t *bytes, const struct insn *insn,
-                  const struct insn_layout *layout) {
+                  const struct insn_layout *layout, unsigned index) {
   uint8_t mask[WINDOW] = {0};
   memset(mask, 0xFF, insn->length);
   unmask(mask, &layout->disp);
@@ -62,6 +62,7 @@ static void learn(struct pattern *pattern, const uint8_t *bytes, const struct in
   for (unsigned i = 0; i < 2; i++)
     pattern->key[i] &= pattern->mask[i];
   pattern->insn = *insn;
+  pattern->insn.pattern = index;
   pattern->layout = *layout;
 }
 
@@ -70,7 +71,8 @@ enum insn_status insn_decode_cached(struct insn *insn, const uint8_t *bytes, siz
     return insn_decode(insn, bytes, size, eip);
   uint64_t window[2];
   memcpy(window, bytes, WINDOW);
-  struct pattern *pattern = &patterns[pattern_index(bytes)];
+  unsigned index = pattern_index(bytes);
+  struct pattern *pattern = &patterns[index];
   bool known = pattern->mask[0] && (window[0] & pattern->mask[0]) == pattern->key[0] &&
                (window[1] & pattern->mask[1]) == pattern->key[1];
   uint32_t disp = 0;
@@ -82,7 +84,7 @@ enum insn_status insn_decode_cached(struct insn *insn, const uint8_t *bytes, siz
     struct insn_layout layout;
     enum insn_status status = insn_decode_layout(insn, bytes, size, eip, &layout);
     if (status == INSN_OK && layout.simple)
-      learn(pattern, bytes, insn, &layout);
+      learn(pattern, bytes, insn, &layout, index);
     return status;
   }
   const struct insn_layout *layout = &pattern->layout;

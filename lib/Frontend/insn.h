@@ -115,6 +115,7 @@ struct insn {
   uint8_t flags_changed; /* written or perhaps written (shift by cl, rep scas) */
   uint8_t can_fault;     /* touches memory, divides, or traps */
   uint8_t unused;
+  uint32_t pattern; /* from insn_decode_cached: equal forms often have equal ones; else 0. A hint only. */
 };
 
 static inline guest_addr insn_next(const struct insn *insn) { return insn->eip + insn->length; }

@@ -11,10 +11,24 @@
 
 static struct selection *out;
 
+/* The stencils found last, by the patterns that decoding saw: most look-ups end here. Entries are hints,
+ * compared before use; stencils made on demand may move and are not kept. */
+enum { MEMO_COUNT = 4096 };
+static const struct stencil *memo[MEMO_COUNT];
+
 static const struct stencil *find(const struct insn *insns, unsigned count, uint8_t live) {
   struct shape shape;
   shape_of(&shape, insns, count, live);
-  return stencil_source_find(&shape);
+  uint32_t key = insns[0].pattern + shape.flags_live * 0x51u;
+  if (count == 2)
+    key += insns[1].pattern * 0x2Fu + 1;
+  const struct stencil **hint = &memo[key % MEMO_COUNT];
+  if (*hint && memcmp(&(*hint)->shape, &shape, sizeof shape) == 0)
+    return *hint;
+  const struct stencil *stencil = stencil_source_find(&shape);
+  if (stencil && stencil_source_is_lasting(stencil))
+    *hint = stencil;
+  return stencil;
 }
 
 static bool add(const struct insn *insns, unsigned count, uint8_t live) {

@@ -129,6 +129,11 @@ const struct stencil *stencil_source_find(const struct shape *shape) {
   return !stencil && made_here ? stencil_collection_find(made_here, shape) : stencil;
 }
 
+bool stencil_source_is_lasting(const struct stencil *stencil) {
+  const uint8_t *at = (const uint8_t *)stencil;
+  return at >= stencil_library_start && at < stencil_library_end;
+}
+
 /* --- Making --------------------------------------------------------------------------------------------------- */
 
 static void made(void *context, const struct stencil_code *stencil) {

@@ -185,8 +185,8 @@ static const struct insn *insn_at(const struct work *work, guest_addr eip, struc
 }
 
 /* Looks a few instructions deep from eip: the flags that are read there before they are written;
- * *unknown gets those that are neither as far as it looked. */
-static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unknown) {
+ * *unknown gets those that are neither as far as it looked, *last the last instruction seen. */
+static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unknown, guest_addr *last) {
   struct insn space;
   uint8_t read = 0;
   *unknown = FLAGS_ALL;
@@ -194,6 +194,7 @@ static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unkn
     const struct insn *insn = insn_at(work, eip, &space);
     if (!insn || (work->options->precise && insn->can_fault))
       break;
+    *last = eip;
     read |= insn->flags_read & *unknown;
     *unknown &= (uint8_t)~insn->flags_written;
     if (insn->flow == FLOW_JUMP || insn->flow == FLOW_CALL) {
@@ -209,11 +210,39 @@ static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unkn
   return read;
 }
 
+/* What looking ahead found, by address: most code is jumped to from several places. */
+enum { PEEK_MEMORY = 4096 };
+static struct peeked {
+  guest_addr eip, last; /* where it began, and the last instruction it looked at */
+  bool known, precise, return_flags;
+  uint8_t live;
+} peeked[PEEK_MEMORY];
+
+void discover_forget(void) { memset(peeked, 0, sizeof peeked); }
+
 /* Flags that the code at eip may read before it writes them. */
 static uint8_t peek(const struct work *work, guest_addr eip) {
+  const struct discover_options *options = work->options;
+  struct peeked *memory = &peeked[(eip ^ eip >> 12) % PEEK_MEMORY];
+  const uint8_t *bytes;
+  if (memory->known && memory->eip == eip && memory->precise == options->precise &&
+      memory->return_flags == options->return_flags) {
+    /* The unit depends on these bytes all the same: fetching says so. */
+    options->fetch(options->context, eip, &bytes);
+    options->fetch(options->context, memory->last, &bytes);
+    return memory->live;
+  }
   uint8_t unknown;
-  uint8_t read = peek_reads(work, eip, &unknown);
-  return read | unknown;
+  guest_addr last = eip;
+  uint8_t live = peek_reads(work, eip, &unknown, &last);
+  live |= unknown;
+  *memory = (struct peeked){.eip = eip,
+                            .last = last,
+                            .known = true,
+                            .precise = options->precise,
+                            .return_flags = options->return_flags,
+                            .live = live};
+  return live;
 }
 
 static uint8_t live_into(const struct work *work, const uint8_t *block_in, int block, guest_addr eip) {
@@ -258,7 +287,8 @@ static void find_call_liveness(struct work *work) {
       continue;
     unit->live[i] = insn->flow == FLOW_CALL ? peek(work, insn->target) : FLAGS_ALL;
     uint8_t unknown;
-    if (!work->options->return_flags && peek_reads(work, insn_next(insn), &unknown))
+    guest_addr last;
+    if (!work->options->return_flags && peek_reads(work, insn_next(insn), &unknown, &last))
       unit->needs_return_flags = true;
   }
 }

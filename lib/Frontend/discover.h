@@ -53,7 +53,10 @@ struct discover_options {
   bool follow;         /* decode the targets of jumps too; else only what falls through */
 };
 
-/* Fills *unit. False if not even the first instruction can be fetched (unit->fetch_address). */
+/* Guest code has changed: what discovery remembers of code outside units is void. */
+void discover_forget(void);
+
+/* Fills *unit. Not thread-safe: callers hold the engine lock. False if not even the first instruction can be fetched (unit->fetch_address). */
 bool discover(struct unit *unit, guest_addr entry, const struct discover_options *options);
 
 #endif

@@ -3,13 +3,21 @@
 
 #include <string.h>
 
-enum { PATTERN_COUNT = 4096, WINDOW = 16 };
+enum { PATTERN_COUNT = 8192, WINDOW = 8 };
 
-struct pattern {
-  uint64_t key[2], mask[2]; /* of the first 16 bytes; a mask of zero matches nothing: no pattern */
-  struct insn insn;
-  struct insn_layout layout;
+/* Where a value lies, in a byte; size 0: not there. */
+struct packed_layout {
+  uint8_t offset : 4, size : 3, is_signed : 1;
 };
+
+/* One line of the host's cache. */
+struct pattern {
+  uint64_t key, mask; /* of the first 8 bytes; a mask of zero: no pattern */
+  struct insn_form form;
+  uint8_t length, flow, condition, flags_read, flags_written, flags_changed, can_fault;
+  struct packed_layout disp, imm[2], target;
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct pattern) == 64, "one cache line");
 
 static struct pattern patterns[PATTERN_COUNT];
 
@@ -34,67 +42,94 @@ static unsigned pattern_index(const uint8_t *bytes) {
   if (bytes[at] == 0x0F) {
     hash = hash * 31 + bytes[++at];
     if (bytes[at] >= 0x80 && bytes[at] < 0x90)
-      return hash * 0x9E3779B1u >> 20;
+      return hash * 0x9E3779B1u >> 19;
   } else if (has_no_modrm(bytes[at])) {
-    return hash * 0x9E3779B1u >> 20;
+    return hash * 0x9E3779B1u >> 19;
   }
   uint8_t modrm = bytes[at + 1];
   hash = hash * 31 + modrm;
   if ((modrm & 7) == 4 && modrm < 0xC0)
     hash = hash * 31 + bytes[at + 2];
-  return hash * 0x9E3779B1u >> 20;
+  return hash * 0x9E3779B1u >> 19;
 }
 
-static void unmask(uint8_t mask[WINDOW], const struct value_layout *layout) {
+static struct packed_layout pack(const struct value_layout *layout) {
+  return (struct packed_layout){.offset = layout->offset & 15, .size = layout->size & 7, .is_signed = layout->is_signed};
+}
+
+static uint32_t value_at(const uint8_t *bytes, struct packed_layout packed) {
+  const struct value_layout layout = {.offset = packed.offset, .size = packed.size, .is_signed = packed.is_signed};
+  return insn_value_at(bytes, &layout);
+}
+
+static void unmask(uint8_t mask[16], const struct value_layout *layout) {
   memset(mask + layout->offset, 0, layout->size);
 }
 
+/* Keeps the instruction's pattern, if all of its form is in the window. */
 static void learn(struct pattern *pattern, const uint8_t *bytes, const struct insn *insn,
-                  const struct insn_layout *layout, unsigned index) {
-  uint8_t mask[WINDOW] = {0};
+                  const struct insn_layout *layout) {
+  uint8_t mask[16] = {0};
   memset(mask, 0xFF, insn->length);
   unmask(mask, &layout->disp);
   unmask(mask, &layout->imm[0]);
   unmask(mask, &layout->imm[1]);
   unmask(mask, &layout->target);
-  memcpy(pattern->mask, mask, WINDOW);
-  memcpy(pattern->key, bytes, WINDOW);
+  for (unsigned i = WINDOW; i < sizeof mask; i++)
+    if (mask[i])
+      return;
+  memcpy(&pattern->mask, mask, WINDOW);
+  memcpy(&pattern->key, bytes, WINDOW);
+  pattern->key &= pattern->mask;
+  pattern->form = insn->form;
+  pattern->length = insn->length;
+  pattern->flow = insn->flow;
+  pattern->condition = insn->condition;
+  pattern->flags_read = insn->flags_read;
+  pattern->flags_written = insn->flags_written;
+  pattern->flags_changed = insn->flags_changed;
+  pattern->can_fault = insn->can_fault;
+  pattern->disp = pack(&layout->disp);
+  pattern->imm[0] = pack(&layout->imm[0]);
+  pattern->imm[1] = pack(&layout->imm[1]);
+  pattern->target = pack(&layout->target);
+}
+
+static void recall(struct insn *insn, const struct pattern *pattern, const uint8_t *bytes, guest_addr eip) {
+  insn->form = pattern->form;
+  insn->eip = eip;
+  insn->disp = pattern->disp.size ? value_at(bytes, pattern->disp) : 0;
   for (unsigned i = 0; i < 2; i++)
-    pattern->key[i] &= pattern->mask[i];
-  pattern->insn = *insn;
-  pattern->insn.pattern = index;
-  pattern->layout = *layout;
+    insn->imm[i] = pattern->imm[i].size ? value_at(bytes, pattern->imm[i]) : 0;
+  insn->length = pattern->length;
+  insn->flow = pattern->flow;
+  insn->condition = pattern->condition;
+  insn->flags_read = pattern->flags_read;
+  insn->flags_written = pattern->flags_written;
+  insn->flags_changed = pattern->flags_changed;
+  insn->can_fault = pattern->can_fault;
+  insn->unused = 0;
+  insn->target = pattern->target.size ? insn_next(insn) + value_at(bytes, pattern->target) : 0;
 }
 
 enum insn_status insn_decode_cached(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip) {
-  if (size < WINDOW)
+  enum { LONGEST = 16 };
+  if (size < LONGEST)
     return insn_decode(insn, bytes, size, eip);
-  uint64_t window[2];
-  memcpy(window, bytes, WINDOW);
+  uint64_t window;
+  memcpy(&window, bytes, WINDOW);
   unsigned index = pattern_index(bytes);
   struct pattern *pattern = &patterns[index];
-  bool known = pattern->mask[0] && (window[0] & pattern->mask[0]) == pattern->key[0] &&
-               (window[1] & pattern->mask[1]) == pattern->key[1];
-  uint32_t disp = 0;
-  if (known && pattern->layout.disp.size) {
-    disp = insn_value_at(bytes, &pattern->layout.disp);
-    known = disp != 0; /* a zero displacement is none: another form */
+  if (pattern->mask && (window & pattern->mask) == pattern->key) {
+    recall(insn, pattern, bytes, eip);
+    insn->pattern = index;
+    /* A zero displacement is none: another form. */
+    if (!pattern->disp.size || insn->disp)
+      return INSN_OK;
   }
-  if (!known) {
-    struct insn_layout layout;
-    enum insn_status status = insn_decode_layout(insn, bytes, size, eip, &layout);
-    if (status == INSN_OK && layout.simple)
-      learn(pattern, bytes, insn, &layout, index);
-    return status;
-  }
-  const struct insn_layout *layout = &pattern->layout;
-  *insn = pattern->insn;
-  insn->eip = eip;
-  insn->disp = disp;
-  for (unsigned i = 0; i < 2; i++)
-    if (layout->imm[i].size)
-      insn->imm[i] = insn_value_at(bytes, &layout->imm[i]);
-  if (layout->target.size)
-    insn->target = insn_next(insn) + insn_value_at(bytes, &layout->target);
-  return INSN_OK;
+  struct insn_layout layout;
+  enum insn_status status = insn_decode_layout(insn, bytes, size, eip, &layout);
+  if (status == INSN_OK && layout.simple)
+    learn(pattern, bytes, insn, &layout);
+  return status;
 }

@@ -48,6 +48,10 @@ static bool has_room(const struct work *work) {
   return work->block_bound + 2 * work->pending_count + 4 < UNIT_BLOCK_LIMIT;
 }
 
+static bool has_code(const struct work *work, guest_addr eip) {
+  return work->options->follow && work->options->has_code && work->options->has_code(eip);
+}
+
 /* Wants `eip` decoded and to start a block; false if there is no room. */
 static bool want_leader(struct work *work, guest_addr eip) {
   unsigned known = find(work, eip);
@@ -57,7 +61,7 @@ static bool want_leader(struct work *work, guest_addr eip) {
     mark_leader(work, known);
     return true;
   }
-  if (!work->options->follow || !in_span(work, eip) || work->count + 8 >= work->options->insn_limit)
+  if (!work->options->follow || has_code(work, eip) || !in_span(work, eip) || work->count + 8 >= work->options->insn_limit)
     return false;
   work->pending[work->pending_count++] = eip;
   return true;
@@ -72,7 +76,7 @@ static void decode_stretch(struct work *work, guest_addr eip) {
       mark_leader(work, known);
       return;
     }
-    if (!first && !in_span(work, eip))
+    if (!first && (!in_span(work, eip) || has_code(work, eip)))
       return;
     const uint8_t *bytes;
     size_t size = work->options->fetch(work->options->context, eip, &bytes);

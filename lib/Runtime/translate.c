@@ -206,6 +206,7 @@ enum { SMALL_UNIT = 32 };
 static bool discover_unit(guest_addr eip, guest_addr *fault) {
   work.options = (struct discover_options){.fetch = fetch_code,
                                            .context = &work.fetch,
+                                           .has_code = unit_lookup_large,
                                            .return_flags = engine.return_flags,
                                            .precise = engine.precise,
                                            .follow = work.large,

@@ -314,7 +314,7 @@ static void on_alarm(int signal) { alarms++; }
 static void start_alarm(int flags) {
   struct sigaction action = {.sa_handler = on_alarm, .sa_flags = flags};
   sigaction(SIGALRM, &action, NULL);
-  struct itimerval soon = {.it_value = {0, 20000}};
+  struct itimerval soon = {.it_value = {0, 300000}}; /* after the call that waits has begun, on a busy machine too */
   setitimer(ITIMER_REAL, &soon, NULL);
 }
 
@@ -341,7 +341,7 @@ static void with_libc(void) {
   sigaddset(&block, SIGALRM);
   sigprocmask(SIG_BLOCK, &block, NULL);
   start_alarm(0);
-  usleep(40000);
+  usleep(600000);
   say("blocked: %d alarms", (int)alarms);
   struct timespec wait = {5, 0};
   result = ppoll(NULL, 0, &wait, &none);
@@ -359,7 +359,7 @@ static void with_libc(void) {
   result = read(fds[0], &byte, 1);
   say("read: %s, %d alarms", result < 0 ? strerrorname_np(errno) : "?", (int)alarms);
   if (fork() == 0) {
-    usleep(100000);
+    usleep(1500000);
     write(fds[1], "z", 1);
     _exit(0);
   }

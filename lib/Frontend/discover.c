@@ -146,7 +146,9 @@ static int block_at(const struct unit *unit, guest_addr eip) {
   return -1;
 }
 
-static void make_blocks(struct work *work) {
+/* False if they are too many: instructions that overlap, met by jumps into their middle, cut each other's
+ * blocks where their bytes are sorted. */
+static bool make_blocks(struct work *work) {
   struct unit *unit = work->unit;
   memcpy(unit->insn, work->insn, work->count * sizeof work->insn[0]);
   bool sorted = true;
@@ -161,6 +163,8 @@ static void make_blocks(struct work *work) {
     bool leader = work->leader[find(work, unit->insn[i].eip)];
     bool follows = i > 0 && insn_next(&unit->insn[i - 1]) == unit->insn[i].eip;
     if (!block || leader || !follows) {
+      if (unit->block_count == UNIT_BLOCK_LIMIT)
+        return false;
       block = &unit->block[unit->block_count++];
       *block = (struct block){.first = (uint16_t)i, .leader = leader};
     }
@@ -174,6 +178,7 @@ static void make_blocks(struct work *work) {
     unit->block[b].taken = branches ? (int16_t)block_at(unit, last->target) : -1;
     unit->block[b].next = falls_through(last) ? (int16_t)block_at(unit, insn_next(last)) : -1;
   }
+  return true;
 }
 
 /* --- Liveness ----------------------------------------------------------------------------------- */
@@ -347,7 +352,11 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
   if (find(&work, entry) == NO_INSN)
     return false;
   memset(unit->live, 0, work.count);
-  make_blocks(&work);
+  if (!make_blocks(&work)) {
+    struct discover_options stretch = *options;
+    stretch.follow = false; /* one stretch does not overlap itself */
+    return discover(unit, entry, &stretch);
+  }
   find_liveness(&work);
   return true;
 }

@@ -95,6 +95,7 @@ static void immediate_operand(struct operand *op, const ZydisDecodedOperand *zo,
   uint32_t value = (uint32_t)zo->imm.value.u;
   if (zo->imm.is_relative) {
     op->kind = OPERAND_RELATIVE;
+    op->size = 0; /* near and short branches mean the same */
     insn->target = insn->eip + zi->length + value;
     if (zi->operand_width == 16)
       insn->target &= 0xFFFF;

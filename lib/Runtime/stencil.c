@@ -45,6 +45,15 @@ static bool part_fits(uint64_t total, uint64_t offset, uint64_t size) {
          size <= total - offset;
 }
 
+/* Of the header, but for the sum's own place, and of all that follows it. */
+static uint32_t sum_of(const void *library, size_t size) {
+  struct stencil_library_header h;
+  memcpy(&h, library, sizeof h);
+  h.checksum = 0;
+  uLong sum = crc32(0, (const Bytef *)&h, sizeof h);
+  return (uint32_t)crc32(sum, (const Bytef *)library + sizeof h, (uInt)(size - sizeof h));
+}
+
 bool stencil_library_valid(const void *library, size_t size, const uint8_t id[STENCIL_BUILD_ID_SIZE],
                            bool check_sum) {
   const struct stencil_library_header *h = library;
@@ -55,7 +64,7 @@ bool stencil_library_valid(const void *library, size_t size, const uint8_t id[ST
       !part_fits(size, h->record_offset, h->record_size) || (h->table_size & (h->table_size - 1)) != 0 ||
       h->table_size <= h->stencil_count)
     return false;
-  return !check_sum || crc32(0, (const uint8_t *)library + sizeof *h, (uInt)(size - sizeof *h)) == h->checksum;
+  return !check_sum || sum_of(library, size) == h->checksum;
 }
 
 static const uint8_t *records_of(const struct stencil_library_header *library) {
@@ -178,8 +187,8 @@ void *stencil_collection_library(const struct stencil_collection *c, const uint8
   memcpy(library + h.table_offset, c->table ? c->table : empty_table, (size_t)h.table_size * 4);
   if (c->size)
     memcpy(library + h.record_offset, c->records, c->size);
-  h.checksum = (uint32_t)crc32(0, library + sizeof h, (uInt)(h.total - sizeof h));
   memcpy(library, &h, sizeof h);
+  ((struct stencil_library_header *)library)->checksum = sum_of(library, h.total);
   *size = h.total;
   return library;
 }

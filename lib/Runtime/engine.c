@@ -142,12 +142,13 @@ static uintptr_t resume(struct cpu_state *cpu, enum wanted wanted) {
     engine_unlock();
     if (host)
       return host;
-    bool present = guest_memory_page(fault) & GUEST_PAGE_MAPPED;
+    enum { FETCH_ERROR = 16 };
+    bool mapped = guest_memory_page(fault) & GUEST_PAGE_MAPPED;
     struct trap trap = {.vector = TRAP_PF,
-                        .error_code = present ? 0x15 : 0x14, /* user, fetch; present */
+                        .error_code = fault_error(fault, false) | FETCH_ERROR,
                         .address = fault,
                         .host_signal = SIGSEGV,
-                        .host_code = present ? SEGV_ACCERR : SEGV_MAPERR};
+                        .host_code = mapped ? SEGV_ACCERR : SEGV_MAPERR};
     engine.hooks.trap(cpu, &trap);
     wanted = WANT_COLD;
   }
@@ -193,6 +194,7 @@ uintptr_t engine_after_signal(struct cpu_state *cpu) {
   if (thread->pending_trap) {
     struct trap trap = thread->trap;
     thread->pending_trap = false;
+    fault_complete(cpu, &trap);
     engine.hooks.trap(cpu, &trap);
   }
   bool once = thread->once;

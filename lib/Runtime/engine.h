@@ -191,6 +191,13 @@ uintptr_t engine_after_signal(struct cpu_state *cpu);
 typedef void helper_function(struct cpu_state *cpu);
 extern helper_function *const helper_functions[];
 
+/* --- fault.c: what page faults say of themselves --------------------------------------------------------- */
+
+/* The error code of a fault that C code had on behalf of the guest. */
+uint32_t fault_error(guest_addr address, bool write);
+/* Corrects the error code of a fault of translated code; cpu->eip is the instruction's. */
+void fault_complete(const struct cpu_state *cpu, struct trap *trap);
+
 /* --- x86_64/ ------------------------------------------------------------------------------------------- */
 
 /* Writes the stubs that translated code reaches by name to the start of the code cache. */

@@ -19,8 +19,7 @@ static void raise_trap(struct cpu_state *cpu, uint32_t vector, uint32_t error_co
 
 /* C code could not access guest memory for the instruction at eip. */
 static void raise_page_fault(struct cpu_state *cpu, guest_addr address, bool write) {
-  uint32_t present = guest_memory_page(address) & GUEST_PAGE_MAPPED ? 1 : 0;
-  raise_trap(cpu, TRAP_PF, 4 | (write ? 2 : 0) | present, address);
+  raise_trap(cpu, TRAP_PF, fault_error(address, write), address);
 }
 
 static void helper_syscall(struct cpu_state *cpu) { engine.hooks.syscall(cpu); }

@@ -15,6 +15,9 @@ enum { UNIT_LIMIT = 8 << 20 };
 /* Reserved at full size, so that it never moves: signal handlers read it without a lock. */
 static const struct code_unit **units;
 static uint32_t unit_count;
+/* Those not dropped, in no order: code that changes for ever leaves ever more of the others behind. */
+static struct code_unit **current;
+static uint32_t current_count;
 
 /* What is known of a guest address: its code, and the exits that lead there. */
 struct place {
@@ -46,10 +49,11 @@ static void *reserve(size_t size) {
 int units_init(void) {
   enum { FIRST_PLACES = 1 << 13 };
   units = reserve((size_t)UNIT_LIMIT * sizeof *units);
+  current = reserve((size_t)UNIT_LIMIT * sizeof *current);
   slots = reserve((size_t)code_cache.slot_limit * sizeof *slots);
   places = calloc(FIRST_PLACES, sizeof *places);
   place_size = FIRST_PLACES;
-  return units && slots && places ? 0 : -ENOMEM;
+  return units && current && slots && places ? 0 : -ENOMEM;
 }
 
 /* --- Units -------------------------------------------------------------------------------------------- */
@@ -65,6 +69,7 @@ void unit_add(const struct code_unit *unit) {
   copy->insn = memcpy(memory + sizeof *unit, unit->insn, insns);
   copy->entry = memcpy(memory + sizeof *unit + insns, unit->entry, entries);
   copy->page = memcpy(memory + sizeof *unit + insns + entries, unit->page, pages);
+  current[current_count++] = copy;
   units[unit_count] = copy;
   __atomic_store_n(&unit_count, unit_count + 1, __ATOMIC_RELEASE);
 }
@@ -245,13 +250,16 @@ static void clear_jump_caches(void) {
 
 static void drop_pages(uint32_t first_page, uint32_t last_page) {
   bool any = false;
-  for (uint32_t i = 0; i < unit_count; i++) {
-    struct code_unit *unit = (struct code_unit *)units[i];
-    if (unit->dropped || !depends_on(unit, first_page, last_page))
+  for (uint32_t i = 0; i < current_count;) {
+    struct code_unit *unit = current[i];
+    if (!depends_on(unit, first_page, last_page)) {
+      i++;
       continue;
+    }
     unit->dropped = any = true;
     for (unsigned e = 0; e < unit->entry_count; e++)
       forget_place(unit->entry[e]);
+    current[i] = current[--current_count];
   }
   if (any) {
     discover_forget();

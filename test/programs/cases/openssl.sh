@@ -3,7 +3,7 @@
 source /programs/support/steps.bash
 need openssl
 cd /tmp || exit
-exec > >(sed -E 's/^[0-9A-F]{8}:error/THREAD:error/') 2>&1 # its lines begin with the thread's address
+{ # its error messages begin with the address of the thread
 words "$(size 10000 200000)" >data
 printf 'key material %d\n' {1..10} >small
 for digest in md5 sha1 sha224 sha256 sha384 sha512 sha512-256 sha3-224 sha3-256 sha3-384 sha3-512 shake128 shake256 blake2b512 blake2s256 sm3 ripemd160 md4 whirlpool; do
@@ -41,5 +41,4 @@ openssl rand 16 | wc -c
 openssl no-such-command
 openssl enc -d -aes-128-cbc -K 00 -iv 00 -in small
 STEPS
-exec >&- 2>&-
-wait
+} 2>&1 | sed -E 's/^[0-9A-F]{8}:error/THREAD:error/'

@@ -10,7 +10,16 @@ need python3
   exit 77
 }
 cd /tmp || exit
-# One line for each test and its result; not how long it took, nor where objects lie.
+# One line for each test and its result; not how long it took, where objects lie, or what was printed between.
 python3 -m test -v --timeout 600 "$1" 2>&1 |
-  sed -n -E '/ \.\.\. /{s/0x[0-9a-f]{6,8}/ADDRESS/g;s/ \([0-9.]+m?s\)//;p};/^(FAIL|ERROR|Ran [0-9]+ tests)/{s/ in [0-9.]+s//;p};/^Result: /p'
+  sed -n -E '/ \.\.\. /{
+      / \.\.\. (ok|FAIL|ERROR|skipped.*|expected failure|unexpected success)$/!s/ \.\.\. .*/ .../
+      s/0x[0-9a-f]{6,8}/ADDRESS/g
+      p
+    }
+    /^(FAIL|ERROR|Ran [0-9]+ tests)/{
+      s/ in [0-9.]+s//
+      p
+    }
+    /^Result: /p'
 echo "[${PIPESTATUS[0]}]"

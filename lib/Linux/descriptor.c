@@ -321,6 +321,8 @@ static int32_t fcntl_any(struct thread *thread, uint32_t fd, uint32_t command, u
 }
 
 int32_t sys_fcntl64(struct thread *thread, const uint32_t arg[6]) {
+  if (descriptor_is_reserved(thread->process, (int)arg[0]))
+    return -EBADF;
   switch (arg[1]) {
   case GUEST_F_GETLK64:
     return lock_call(thread, arg[0], F_GETLK, arg[2], true);

@@ -142,12 +142,40 @@ void descriptor_duplicated(const struct process *process, int from, int to) {
   set_flags(to, value);
 }
 
+/* Above the guest's soft limit if that is possible: there the guest neither gets a number nor looks for one.
+ * A limit that is large itself has room below it; beyond it the kernel's table would be large, too. */
+enum { ROOM = 16, USUAL_LIMIT = 1024, LARGE_LIMIT = 8192 };
+
+uint64_t descriptor_limit_raise(void) {
+  struct rlimit limit;
+  if (HOST_CALL(SYS_getrlimit, RLIMIT_NOFILE, &limit) < 0)
+    return 0;
+  const rlim_t soft = limit.rlim_cur;
+  if (soft >= LARGE_LIMIT || limit.rlim_max < soft + ROOM)
+    return 0;
+  limit.rlim_cur = soft + ROOM;
+  return HOST_CALL(SYS_setrlimit, RLIMIT_NOFILE, &limit) < 0 ? 0 : soft;
+}
+
+void descriptor_limit_restore(uint64_t soft) {
+  struct rlimit limit;
+  if (soft == 0 || HOST_CALL(SYS_getrlimit, RLIMIT_NOFILE, &limit) < 0)
+    return;
+  limit.rlim_cur = soft;
+  HOST_CALL(SYS_setrlimit, RLIMIT_NOFILE, &limit);
+}
+
 int descriptor_move_high(int fd) {
-  enum { USUAL_LIMIT = 1024, ROOM = 8 };
-  struct rlimit limit = {.rlim_cur = USUAL_LIMIT};
-  HOST_CALL(SYS_getrlimit, RLIMIT_NOFILE, &limit);
-  const int top = limit.rlim_cur < USUAL_LIMIT ? (int)limit.rlim_cur : USUAL_LIMIT;
-  const int moved = (int)HOST_CALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top > 2 * ROOM ? top - ROOM : 0);
+  const uint64_t soft = descriptor_limit_raise();
+  int lowest = (int)soft;
+  if (soft == 0) {
+    struct rlimit limit = {.rlim_cur = USUAL_LIMIT};
+    HOST_CALL(SYS_getrlimit, RLIMIT_NOFILE, &limit);
+    const int top = limit.rlim_cur < USUAL_LIMIT ? (int)limit.rlim_cur : USUAL_LIMIT;
+    lowest = top > 2 * ROOM ? top - ROOM : 0;
+  }
+  const int moved = (int)HOST_CALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest);
+  descriptor_limit_restore(soft);
   if (moved >= 0)
     HOST_CALL(SYS_close, fd);
   return moved;

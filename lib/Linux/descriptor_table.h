@@ -37,6 +37,11 @@ void descriptor_duplicated(const struct process *process, int from, int to);
  * returns the new one (close-on-exec) or a negative errno, then with `fd` still open. */
 int descriptor_move_high(int fd);
 
+/* Lets the emulator open files of its own when the guest's descriptors are at their limit: raises the soft
+ * limit, if the hard one allows. restore() takes what raise() returned. */
+uint64_t descriptor_limit_raise(void);
+void descriptor_limit_restore(uint64_t soft);
+
 /* Is it one of the emulator's own? */
 bool descriptor_is_reserved(const struct process *process, int fd);
 /* The guest wants this very number: moves our own away if it is one. 0 or a negative errno. */

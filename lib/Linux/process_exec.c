@@ -232,7 +232,9 @@ static int32_t exec_path(struct thread *thread, const char *path, guest_addr arg
     struct loader_error error = {0};
     struct rlimit stack;
     getrlimit(RLIMIT_STACK, &stack);
+    const uint64_t descriptors = descriptor_limit_raise(); /* the kernel needs none to open a program */
     struct loader_program *program = loader_open(path, argv, thread->process->sysroot, &error);
+    descriptor_limit_restore(descriptors);
     if (!program || loader_check_arguments(program, envp, stack.rlim_cur, &error) < 0) {
       log_line(LOG_EXEC, "execve: %s", error.message);
       result = -error.error;

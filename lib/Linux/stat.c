@@ -1,4 +1,5 @@
 /* File status: stat(2) in its three layouts, statx(2), access(2), statfs(2), ustat(2). */
+#include "Linux/descriptor_table.h"
 #include "Linux/host_syscall.h"
 #include "Linux/path.h"
 #include "Linux/stat_convert.h"
@@ -10,14 +11,19 @@
 #include <fcntl.h>
 
 /* The host's status of a path or, with path 0 and AT_EMPTY_PATH, of a descriptor. */
+/* Programs look for their open descriptors with fstat: the emulator's own are not there. */
 static int32_t host_stat(struct thread *thread, uint32_t directory, guest_addr name, uint32_t flags,
                          struct stat *status) {
   char path[PATH_MAX];
   int error = guest_path_at(thread, name, flags, path);
+  if (!error && path[0] != '/' && descriptor_is_reserved(thread->process, (int)directory))
+    error = -EBADF;
   return error ? error : (int32_t)HOST_CALL(SYS_newfstatat, (int)directory, path, status, flags);
 }
 
-static int32_t host_fstat(uint32_t fd, struct stat *status) {
+static int32_t host_fstat(struct thread *thread, uint32_t fd, struct stat *status) {
+  if (descriptor_is_reserved(thread->process, (int)fd))
+    return -EBADF;
   return (int32_t)HOST_CALL(SYS_fstat, fd, status);
 }
 
@@ -52,9 +58,8 @@ int32_t sys_oldlstat(struct thread *thread, const uint32_t arg[6]) {
                  arg[1]);
 }
 int32_t sys_oldfstat(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
   struct stat status;
-  return put_old(host_fstat(arg[0], &status), &status, arg[1]);
+  return put_old(host_fstat(thread, arg[0], &status), &status, arg[1]);
 }
 
 int32_t sys_stat(struct thread *thread, const uint32_t arg[6]) {
@@ -66,9 +71,8 @@ int32_t sys_lstat(struct thread *thread, const uint32_t arg[6]) {
   return put(host_stat(thread, (uint32_t)AT_FDCWD, arg[0], AT_SYMLINK_NOFOLLOW, &status), &status, arg[1]);
 }
 int32_t sys_fstat(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
   struct stat status;
-  return put(host_fstat(arg[0], &status), &status, arg[1]);
+  return put(host_fstat(thread, arg[0], &status), &status, arg[1]);
 }
 
 int32_t sys_stat64(struct thread *thread, const uint32_t arg[6]) {
@@ -80,9 +84,8 @@ int32_t sys_lstat64(struct thread *thread, const uint32_t arg[6]) {
   return put_64(host_stat(thread, (uint32_t)AT_FDCWD, arg[0], AT_SYMLINK_NOFOLLOW, &status), &status, arg[1]);
 }
 int32_t sys_fstat64(struct thread *thread, const uint32_t arg[6]) {
-  (void)thread;
   struct stat status;
-  return put_64(host_fstat(arg[0], &status), &status, arg[1]);
+  return put_64(host_fstat(thread, arg[0], &status), &status, arg[1]);
 }
 int32_t sys_fstatat64(struct thread *thread, const uint32_t arg[6]) {
   struct stat status;
@@ -93,6 +96,8 @@ int32_t sys_fstatat64(struct thread *thread, const uint32_t arg[6]) {
 int32_t sys_statx(struct thread *thread, const uint32_t arg[6]) {
   char path[PATH_MAX];
   int error = guest_path_at(thread, arg[1], arg[2], path);
+  if (!error && path[0] != '/' && descriptor_is_reserved(thread->process, (int)arg[0]))
+    error = -EBADF;
   if (error)
     return error;
   guest_memory_write_begin(arg[4], sizeof(struct statx));

@@ -1,8 +1,9 @@
 /* Memory for host code: one range of addresses, filled from the bottom, and never writable where it
  * is executable.
  *
- * Stencil code is written through a second mapping: the range is made of chunks, each a memfd of
- * its own that is mapped executable at its place in the range and writable elsewhere. Adding code
+ * Stencil code is written through a second mapping: the range is made of chunks, each shared
+ * memory of its own that is mapped executable at its place in the range and writable elsewhere. (It is
+ * doubled by mremap(2): a memfd would need a descriptor, and the guest may have used them up.) Adding code
  * so needs no system call, and disturbs no thread that runs in the same page. Code never changes
  * once it has run, so after a fork parent and child go on sharing the chunks that they have; the
  * child only leaves the rest of the current one to its parent and starts another.
@@ -21,10 +22,6 @@ enum { PAGE = 4096, CHUNK_SIZE = 4 << 20 };
 #define CODE_SIZE ((size_t)768 << 20)
 #define SLOT_LIMIT ((uint32_t)16 << 20)
 
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x10u
-#endif
-
 struct code_cache code_cache;
 
 static bool in_place;
@@ -40,13 +37,14 @@ int code_cache_init(bool write_in_place) {
     return -errno;
   if (!in_place && mprotect(memory, CODE_SIZE, PROT_NONE) < 0)
     return -errno;
-  code_cache = (struct code_cache){.code = memory,
-                                   .code_end = memory + CODE_SIZE,
-                                   .head = (uintptr_t)memory,
-                                   .slot = (uint64_t *)(memory + CODE_SIZE),
-                                   .target = (struct slot_target *)(memory + CODE_SIZE + SLOT_LIMIT * sizeof(uint64_t)),
-                                   .slot_count = 1,
-                                   .slot_limit = SLOT_LIMIT};
+  code_cache = (struct code_cache){
+      .code = memory,
+      .code_end = memory + CODE_SIZE,
+      .head = (uintptr_t)memory,
+      .slot = (uint64_t *)(memory + CODE_SIZE),
+      .target = (struct slot_target *)(memory + CODE_SIZE + SLOT_LIMIT * sizeof(uint64_t)),
+      .slot_count = 1,
+      .slot_limit = SLOT_LIMIT};
   chunk_end = (uintptr_t)memory;
   return 0;
 }
@@ -64,21 +62,16 @@ static int new_chunk(void) {
   uint8_t *place = (uint8_t *)chunk_end;
   if (place + CHUNK_SIZE > code_cache.code_end)
     return -ENOMEM;
-  int fd = memfd_create("uemu-llvm-code", MFD_CLOEXEC | MFD_EXEC);
-  if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
-    fd = memfd_create("uemu-llvm-code", MFD_CLOEXEC);
-  if (fd < 0)
+  uint8_t *writable = mmap(NULL, CHUNK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (writable == MAP_FAILED)
     return -errno;
-  drop_chunk();
-  int status = 0;
-  uint8_t *writable = MAP_FAILED;
-  if (ftruncate(fd, CHUNK_SIZE) < 0 ||
-      mmap(place, CHUNK_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-      (writable = mmap(NULL, CHUNK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED)
-    status = -errno;
-  close(fd);
-  if (status < 0)
+  if (mremap(writable, 0, CHUNK_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, place) == MAP_FAILED ||
+      mprotect(place, CHUNK_SIZE, PROT_READ | PROT_EXEC) < 0) {
+    const int status = -errno;
+    munmap(writable, CHUNK_SIZE);
     return status;
+  }
+  drop_chunk();
   chunk_writable = writable;
   chunk_end = (uintptr_t)place + CHUNK_SIZE;
   code_cache.head = (uintptr_t)place;

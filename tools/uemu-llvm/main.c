@@ -2,6 +2,7 @@
 #include "options.h"
 #include "uemu_version.h"
 
+#include "Linux/descriptor_table.h"
 #include "Linux/log.h"
 #include "Linux/proc.h"
 #include "Linux/process.h"
@@ -128,6 +129,7 @@ int main(int argc, char **argv) {
     printf("uemu-llvm %s\n", UEMU_VERSION);
     return 0;
   }
+  const uint64_t descriptors = descriptor_limit_raise();
   process.self_fd = process_open_self();
   log_items = options.log_items;
   if (log_items || options.log_file || options.dump_ir) {
@@ -139,8 +141,10 @@ int main(int argc, char **argv) {
   struct loader_program *program = loader_open(options.program[0], options.program, options.sysroot, &error);
   if (!program)
     fail(loader_exit_status(&error), "%s", error.message);
-  if (loader_is_host_program(program))
+  if (loader_is_host_program(program)) {
+    descriptor_limit_restore(descriptors);
     run_natively(program);
+  }
 
   int status = guest_memory_init();
   if (status < 0)
@@ -171,6 +175,7 @@ int main(int argc, char **argv) {
   proc_publish(&process);
   log_line(LOG_EXEC, "%d: %s", (int)getpid(), process.exe_path);
   loader_close(program);
+  descriptor_limit_restore(descriptors);
 
   main_thread.process = &process;
   main_thread.tid = gettid();

@@ -128,6 +128,36 @@ static int reloc_kind(uint32_t type) {
 
 enum { RELOC_LIMIT = 64, JUMP_SIZE = 5, JUMP_OPCODE = 0xE9 };
 
+static struct stencil_reloc *reloc_at(const struct stencil_code *code, struct stencil_reloc *relocs, int offset,
+                                      enum stencil_symbol symbol) {
+  for (unsigned i = 0; i < code->reloc_count; i++)
+    if (relocs[i].kind == RELOC_PC32 && relocs[i].offset == offset && relocs[i].symbol == symbol)
+      return &relocs[i];
+  return NULL;
+}
+
+/* LLVM often ends a conditional jump so:  jcc next; jmp taken.  The guest's way on would then be a
+ * taken jump: turn it into  jncc taken  and fall through. `space` holds the changed code. */
+enum { CONDITIONAL_LIMIT = 256, CONDITIONAL_SIZE = 6 };
+static void turn_conditional(struct stencil_code *code, struct stencil_reloc *relocs,
+                             uint8_t space[CONDITIONAL_LIMIT]) {
+  int size = code->size, jump = size - JUMP_SIZE, conditional = jump - CONDITIONAL_SIZE;
+  if (conditional < 0 || size > CONDITIONAL_LIMIT || code->code[jump] != JUMP_OPCODE ||
+      code->code[conditional] != 0x0F || (code->code[conditional + 1] & 0xF0) != 0x80)
+    return;
+  struct stencil_reloc *taken = reloc_at(code, relocs, jump + 1, STENCIL_TAKEN);
+  struct stencil_reloc *next = reloc_at(code, relocs, conditional + 2, STENCIL_NEXT);
+  if (!taken || !next)
+    return;
+  memcpy(space, code->code, (size_t)size);
+  space[conditional + 1] ^= 1;
+  next->symbol = STENCIL_TAKEN;
+  *taken = relocs[--code->reloc_count];
+  code->code = space;
+  code->size = (uint16_t)jump;
+  code->flags |= STENCIL_FALLS_THROUGH;
+}
+
 /* Cuts off or marks the jump at the end. */
 static void finish_tail(struct stencil_code *code, struct stencil_reloc *relocs) {
   for (unsigned i = 0; i < code->reloc_count; i++) {
@@ -173,6 +203,8 @@ static void make_stencil(const struct object *o, const Elf64_Sym *function, cons
                                                         .symbol = (uint8_t)symbol,
                                                         .addend = (int32_t)all[i].r_addend};
   }
+  uint8_t space[CONDITIONAL_LIMIT];
+  turn_conditional(&code, relocs, space);
   finish_tail(&code, relocs);
   const char *broken = stencil_check(&code);
   if (broken) {

@@ -146,7 +146,7 @@ section traps and signals
 { bash -c 'kill -SEGV $$'; } 2>/dev/null; echo $?
 { bash -c 'ulimit -c 0; kill -ABRT $$'; } 2>/dev/null; echo $?
 (trap 'n=$((n+1))' USR2; n=0; for i in {1..50}; do kill -USR2 $BASHPID; done; echo $n)
-sleep 10 & p=$!; kill -STOP $p; kill -CONT $p; kill $p; wait $p; echo $?
+sleep 10 & p=$!; sleep 0.2; kill -STOP $p; kill -CONT $p; kill $p; wait $p; echo $?
 trap -p; trap 'echo x' HUP; trap -p; trap - HUP
 (set -e; false; echo not reached); echo $?
 (set -u; echo $undefined_variable) 2>&1; echo $?
@@ -160,15 +160,15 @@ timeout 0.3 bash -c 'trap "echo caught; exit 5" TERM; while :; do :; done'; echo
 )
 
 section jobs
-sleep 0.2 & sleep 0.3 & jobs | sed 's/&$//' ; wait; echo waited
+sleep 0.2 & sleep 0.3 & jobs -r | sed 's/^[^ ]* *//;s/&$//'; wait; echo waited
 (exit 11) & wait $!; echo $?
 for i in 1 2 3 4 5; do (sleep 0.0$i; exit $i) & pids[i]=$!; done
 for i in 5 3 1 2 4; do wait "${pids[i]}"; echo "job $i: $?"; done
 (exit 21) & wait -n; echo $?
 set -m
-sleep 5 & p=$!; kill -STOP $p; sleep 0.2; jobs -s | sed 's/  */ /g'; { kill -KILL $p; wait $p; } 2>/dev/null; echo $?
+sleep 5 & p=$!; kill -STOP $p; sleep 0.2; jobs -s | sed 's/  */ /g'; { kill -KILL $p; sleep 0.3; wait $p; } 2>/dev/null; echo $?
 { sleep 0.05; echo in its own group; } & fg %% >/dev/null 2>&1; wait
-bash -c 'set -m; sleep 3 | sleep 3 & kill -TERM -- -$!; wait $!; echo $?' 2>/dev/null
+bash -c 'set -m; sleep 3 | sleep 3 & sleep 0.2; kill -TERM -- -$!; wait $!; echo $?' 2>/dev/null
 set +m
 sleep 3 & disown -a; jobs; echo "no jobs: $?"
 many=0; pids=(); for i in {1..100}; do (exit $((i % 7))) & pids+=($!); done; for p in "${pids[@]}"; do wait "$p"; ((many += $?)); done; echo $many

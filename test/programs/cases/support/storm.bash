@@ -5,7 +5,7 @@ done | sort | md5sum
 seq 200 | sed 's/$/ x/' | awk '{ n += $1 } END { print n }' | cat | tr 0-9 a-j
 pipeline() { if (($1)); then pipeline $(($1 - 1)) | tr a-z b-za; else echo the quick brown fox; fi; }
 pipeline 12
-for i in {1..6}; do (sleep 10) & kill $!; wait $!; echo -n "$? "; done 2>/dev/null; echo
+for i in {1..6}; do (while :; do :; done) & kill $!; wait $!; echo -n "$? "; done 2>/dev/null; echo
 (trap 'echo -n u' USR1; for i in {1..10}; do (kill -USR1 $BASHPID; exit) ; kill -USR1 $BASHPID; done; echo) 2>/dev/null
 seq 40 | xargs -P 4 -n 2 expr 1 + 2>/dev/null | sort | uniq -c | md5sum
 seq 40 | xargs -P 4 -n 1 expr 1 + | sort -n | md5sum

@@ -61,7 +61,8 @@ static bool want_leader(struct work *work, guest_addr eip) {
     mark_leader(work, known);
     return true;
   }
-  if (!work->options->follow || has_code(work, eip) || !in_span(work, eip) || work->count + 8 >= work->options->insn_limit)
+  if (!work->options->follow || has_code(work, eip) || !in_span(work, eip) ||
+      work->count + 8 >= work->options->insn_limit)
     return false;
   work->pending[work->pending_count++] = eip;
   return true;
@@ -302,6 +303,45 @@ static void find_call_liveness(struct work *work) {
   }
 }
 
+/* Flags of address arithmetic mean nothing to the code that it leads to: those of the instruction that
+ * computes an indirect jump's target, and of the stack pointer's adjustment before a call. Where nobody
+ * in sight reads them, they are not kept across the transfer (docs/flags.md). */
+static bool is_address_arithmetic(const struct insn *writer, const struct insn *transfer) {
+  const struct operand *result = &writer->form.op[0], *target = &transfer->form.op[0];
+  if (result->kind != OPERAND_GPR || result->size != 4 || !result->written)
+    return false;
+  return result->reg == GPR_ESP || (target->kind == OPERAND_GPR && target->reg == result->reg);
+}
+
+static bool leads_out_of_sight(const struct work *work, const struct insn *insn) {
+  uint8_t unknown;
+  guest_addr last;
+  if (insn->flow == FLOW_CALL)
+    return peek_reads(work, insn->target, &unknown, &last) == 0;
+  return insn->flow == FLOW_CALL_INDIRECT || insn->flow == FLOW_JUMP_INDIRECT;
+}
+
+static void forget_address_flags(struct work *work) {
+  struct unit *unit = work->unit;
+  for (unsigned b = 0; b < unit->block_count; b++) {
+    const struct block *block = &unit->block[b];
+    for (unsigned i = block->first + 1u; i < (unsigned)block->first + block->count; i++) {
+      if ((!is_call(&unit->insn[i]) && unit->insn[i].flow != FLOW_JUMP_INDIRECT) ||
+          !leads_out_of_sight(work, &unit->insn[i]))
+        continue;
+      unsigned writer = i - 1;
+      while (writer > block->first && !unit->insn[writer].flags_changed && !unit->insn[writer].flags_read &&
+             unit->insn[writer].flow == FLOW_NEXT &&
+             !(work->options->precise && unit->insn[writer].can_fault))
+        writer--;
+      if (unit->insn[writer].flags_written == FLAGS_ALL &&
+          is_address_arithmetic(&unit->insn[writer], &unit->insn[i]) &&
+          !(work->options->precise && unit->insn[i].can_fault))
+        memset(&unit->live[writer], 0, i - writer);
+    }
+  }
+}
+
 static void find_liveness(struct work *work) {
   struct unit *unit = work->unit;
   uint8_t block_in[UNIT_BLOCK_LIMIT] = {0};
@@ -358,5 +398,6 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
     return discover(unit, entry, &stretch);
   }
   find_liveness(&work);
+  forget_address_flags(&work);
   return true;
 }

@@ -108,7 +108,10 @@ LLVMValueRef lifter_const(struct lifter *l, unsigned bytes, uint64_t value);
 /* Operand i as an integer of its size (iN). Memory is loaded, immediates sign-extended or cut to
  * the size of operand 0 where they are operand 1 (so both sides have one type). */
 LLVMValueRef operand_read(struct lifter *l, const struct insn *insn, unsigned i);
-/* The same cut or zero-extended to `bytes`. */
+/* Stencils: minus immediate operand i, as a hole of its own, because no host instruction subtracts a hole
+ * that is added. NULL where there is none such. */
+LLVMValueRef operand_negated(struct lifter *l, const struct insn *insn, unsigned i);
+/* Operand i, cut or zero-extended to `bytes`. */
 LLVMValueRef operand_read_as(struct lifter *l, const struct insn *insn, unsigned i, unsigned bytes);
 void operand_write(struct lifter *l, const struct insn *insn, unsigned i, LLVMValueRef value);
 /* The linear address (i32) of memory operand i, segment base included. */

@@ -16,7 +16,8 @@ static void lift_add(struct lifter *l, const struct insn *insn) {
 
 static void lift_sub(struct lifter *l, const struct insn *insn) {
   LLVMValueRef a = operand_read(l, insn, 0), b = operand_read(l, insn, 1), borrow = NULL;
-  LLVMValueRef result = LLVMBuildSub(l->builder, a, b, "");
+  LLVMValueRef negated = insn->form.mnemonic == ZYDIS_MNEMONIC_SUB ? operand_negated(l, insn, 1) : NULL;
+  LLVMValueRef result = negated ? LLVMBuildAdd(l->builder, a, negated, "") : LLVMBuildSub(l->builder, a, b, "");
   if (insn->form.mnemonic == ZYDIS_MNEMONIC_SBB) {
     borrow = flag_read(l, FLAG_C);
     result = LLVMBuildSub(l->builder, result, LLVMBuildZExt(l->builder, borrow, LLVMTypeOf(a), ""), "");

@@ -48,6 +48,13 @@ static LLVMValueRef immediate(struct lifter *l, const struct insn *insn, unsigne
   return hole(l, stems[l->position ? 1 : 0][which], bytes);
 }
 
+LLVMValueRef operand_negated(struct lifter *l, const struct insn *insn, unsigned i) {
+  if (l->setting == LIFT_STENCIL && l->position == 0 && operand_is(insn, i, OPERAND_IMMEDIATE) &&
+      insn->form.op[i].hole == 0 && insn->form.op[0].size == 4)
+    return hole(l, "hole_negated", 4);
+  return NULL;
+}
+
 /* --- General registers ----------------------------------------------------------------------- */
 
 LLVMValueRef gpr_read(struct lifter *l, unsigned reg, unsigned bytes) {

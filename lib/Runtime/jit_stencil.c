@@ -7,6 +7,7 @@
 #include "Runtime/jit.h"
 #include "Runtime/jit_internal.h"
 
+#include <Zydis/Zydis.h>
 #include <elf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -49,7 +50,7 @@ static int symbol_of(const char *name) {
     enum stencil_symbol symbol;
   } fixed[] = {
       {"hole_disp0_32", STENCIL_DISP}, {"hole_imm0_8", STENCIL_IMM0},    {"hole_imm0_16", STENCIL_IMM0},
-      {"hole_imm0_32", STENCIL_IMM0},  {"hole_imm1_8", STENCIL_IMM1},    {"hole_imm1_16", STENCIL_IMM1},
+      {"hole_imm0_32", STENCIL_IMM0},  {"hole_negated_32", STENCIL_NEGATED},  {"hole_imm1_8", STENCIL_IMM1},    {"hole_imm1_16", STENCIL_IMM1},
       {"hole_imm1_32", STENCIL_IMM1},  {"hole_imm2_8", STENCIL_IMM2},    {"hole_imm2_16", STENCIL_IMM2},
       {"hole_imm2_32", STENCIL_IMM2},  {"hole_eip_32", STENCIL_EIP},     {"hole_next_32", STENCIL_NEXT_EIP},
       {"next", STENCIL_NEXT},          {"taken", STENCIL_TAKEN},         {"callee", STENCIL_CALLEE},
@@ -127,6 +128,48 @@ static int reloc_kind(uint32_t type) {
 /* --- One function ---------------------------------------------------------------------------------- */
 
 enum { RELOC_LIMIT = 64, JUMP_SIZE = 5, JUMP_OPCODE = 0xE9 };
+
+static bool leads_out(const struct stencil_code *code, unsigned field) {
+  for (unsigned i = 0; i < code->reloc_count; i++)
+    if (code->reloc[i].kind == RELOC_PC32 && code->reloc[i].offset == field)
+      return true;
+  return false;
+}
+
+/* Finds the operand that can be another (struct stencil_memory). Only in straight-line code: what comes
+ * after it moves when it grows. */
+static struct stencil_memory memory_operand(const struct stencil_code *code) {
+  const struct stencil_memory none = {0};
+  struct stencil_memory found = none;
+  ZydisDecoder decoder;
+  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  for (unsigned at = 0; at < code->size;) {
+    ZydisDecodedInstruction zi;
+    ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code->code + at, code->size - at, &zi, op)))
+      return none;
+    if (zi.raw.imm[0].is_relative && !leads_out(code, at + zi.raw.imm[0].offset))
+      return none;
+    for (unsigned i = 0; i < zi.operand_count; i++) {
+      bool temporary = op[i].type == ZYDIS_OPERAND_TYPE_MEMORY
+                           ? op[i].mem.base == ZYDIS_REGISTER_R14D || op[i].mem.index == ZYDIS_REGISTER_R14D
+                           : op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                                 ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, op[i].reg.value) ==
+                                     ZYDIS_REGISTER_R14;
+      if (!temporary)
+        continue;
+      /* mod 00, rm 110 with REX.B: (%r14d) alone. */
+      bool replaceable = op[i].type == ZYDIS_OPERAND_TYPE_MEMORY && zi.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+                         zi.attributes & ZYDIS_ATTRIB_HAS_REX && zi.address_width == 32 && zi.raw.modrm.mod == 0 &&
+                         zi.raw.modrm.rm == 6 && zi.raw.disp.size == 0;
+      if (!replaceable || found.modrm)
+        return none;
+      found = (struct stencil_memory){(uint16_t)(at + zi.raw.rex.offset), (uint16_t)(at + zi.raw.modrm.offset)};
+    }
+    at += zi.length;
+  }
+  return found;
+}
 
 static struct stencil_reloc *reloc_at(const struct stencil_code *code, struct stencil_reloc *relocs, int offset,
                                       enum stencil_symbol symbol) {
@@ -206,6 +249,7 @@ static void make_stencil(const struct object *o, const Elf64_Sym *function, cons
   uint8_t space[CONDITIONAL_LIMIT];
   turn_conditional(&code, relocs, space);
   finish_tail(&code, relocs);
+  code.memory = memory_operand(&code);
   const char *broken = stencil_check(&code);
   if (broken) {
     sink->refused(sink->context, source, broken);

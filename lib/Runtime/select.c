@@ -2,8 +2,9 @@
  *
  * Best is the stencil of exactly the shape: an instruction or a fused pair, with just the flags kept
  * that are read. Where the library has none, others do the same work: one that keeps more flags; a
- * pair's instructions one by one; the address computed by one stencil and used by the next. Only
- * when these fail is a stencil compiled, for which LLVM must be loaded. */
+ * pair's instructions one by one; one for the same operation on another address, whose operand is
+ * replaced; the address computed by one stencil and used by the next. Only when these fail is a
+ * stencil compiled, for which LLVM must be loaded. */
 #include "Runtime/select.h"
 #include "Runtime/engine.h"
 
@@ -41,11 +42,31 @@ static bool add(const struct insn *insns, unsigned count, uint8_t live) {
   return true;
 }
 
+/* The operand whose address any register and displacement can make; NULL. */
+static const struct operand *plain_address(const struct insn *insn) {
+  if (insn->form.attributes & INSN_ADDRESS16)
+    return NULL;
+  for (unsigned i = 0; i < 4; i++)
+    if (insn->form.op[i].kind == OPERAND_MEMORY)
+      return insn->form.op[i].segment ? NULL : &insn->form.op[i];
+  return NULL;
+}
+
 static bool add_split(const struct insn *insn, uint8_t live) {
   struct insn *parts = &out->extra[out->extra_count];
   unsigned count = out->count;
   if (out->extra_count + 2 > SELECTED_LIMIT || !shape_split_address(insn, parts))
     return false;
+  const struct operand *address = plain_address(insn);
+  if (address && add(&parts[1], 1, live)) {
+    struct selected *piece = &out->piece[out->count - 1];
+    if (piece->stencil->memory.modrm) {
+      piece->insn = insn;
+      piece->address = address;
+      return true;
+    }
+    out->count = count;
+  }
   if (!add(&parts[0], 1, 0) || !add(&parts[1], 1, live)) {
     out->count = count;
     return false;

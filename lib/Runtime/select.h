@@ -9,6 +9,7 @@
 struct selected {
   const struct insn *insn;
   const struct stencil *stencil;
+  const struct operand *address; /* goes in place of the stencil's own (struct stencil_memory); NULL */
   uint8_t count;
   bool starts; /* the first stencil of its instruction */
 };

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
-static const char magic[8] = {'u', 'e', 'm', 'u', 's', 't', 'n', '2'};
+static const char magic[8] = {'u', 'e', 'm', 'u', 's', 't', 'n', '3'};
 
 _Static_assert(sizeof(struct stencil) % 4 == 0, "records are addressed in units of 4 bytes");
 
@@ -134,7 +134,7 @@ const struct stencil *stencil_collection_find(const struct stencil_collection *c
 bool stencil_collection_add(struct stencil_collection *c, const struct stencil_code *s) {
   if (stencil_collection_find(c, &s->shape))
     return true;
-  struct stencil head = {.shape = s->shape, .size = s->size, .reloc_count = s->reloc_count, .flags = s->flags};
+  struct stencil head = {.shape = s->shape, .size = s->size, .reloc_count = s->reloc_count, .flags = s->flags, .memory = s->memory};
   size_t size = record_size(&head);
   if (!reserve(c, size) || !table_grow(c))
     return false;

@@ -22,6 +22,7 @@ enum stencil_symbol {
   STENCIL_IMM0,      /* immediates of the first instruction */
   STENCIL_IMM1,
   STENCIL_IMM2,      /* immediate of the second of a pair */
+  STENCIL_NEGATED,   /* minus STENCIL_IMM0 */
   STENCIL_EIP,       /* address of the first instruction */
   STENCIL_NEXT_EIP,  /* address after the last */
   STENCIL_NEXT,      /* host address after this stencil */
@@ -47,6 +48,13 @@ enum {
   STENCIL_REFUSED = 4,        /* there is no code: the shape cannot be compiled */
 };
 
+/* The one host instruction whose memory operand is the temporary, (%r14d): its REX prefix and ModRM byte,
+ * as offsets in the code; modrm 0: there is none. The stitcher can put any other address in its
+ * place, so one stencil serves all addressing forms of an instruction (translate.c). */
+struct stencil_memory {
+  uint16_t rex, modrm;
+};
+
 /* A record of a library: this, the relocations, the code; padded to 4 bytes. What the translator
  * reads of a stencil so lies together. */
 struct stencil {
@@ -54,6 +62,7 @@ struct stencil {
   uint16_t size; /* bytes of code */
   uint8_t reloc_count;
   uint8_t flags;
+  struct stencil_memory memory;
   struct stencil_reloc reloc[];
 };
 
@@ -65,12 +74,13 @@ struct stencil_code {
   uint16_t size;
   uint8_t reloc_count;
   uint8_t flags;
+  struct stencil_memory memory;
 };
 
 enum { STENCIL_BUILD_ID_SIZE = 20 };
 
 struct stencil_library_header {
-  char magic[8]; /* "uemustn2" */
+  char magic[8]; /* "uemustn3" */
   uint8_t build_id[STENCIL_BUILD_ID_SIZE];
   uint32_t total;    /* bytes, header included */
   uint32_t checksum; /* crc32 of everything, with 0 in this place */
@@ -98,7 +108,8 @@ static inline struct stencil_code stencil_open(const struct stencil *stencil) {
                                .reloc = stencil->reloc,
                                .size = stencil->size,
                                .reloc_count = stencil->reloc_count,
-                               .flags = stencil->flags};
+                               .flags = stencil->flags,
+                               .memory = stencil->memory};
 }
 
 /* Collects stencils and makes a library of them. One thread at a time. */

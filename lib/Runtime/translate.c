@@ -69,9 +69,8 @@ static void store_pc32(uint8_t *field, int32_t addend, uintptr_t target) {
 }
 
 /* Fills one hole. insns are those of the stencil, block the one it ends, if it does. */
-static void patch(const struct stencil_reloc *reloc, uint8_t *code, uint8_t *end, const struct insn *insns,
+static void patch(const struct stencil_reloc *reloc, uint8_t *field, uint8_t *end, const struct insn *insns,
                   unsigned count, const struct block *block) {
-  uint8_t *field = code + reloc->offset;
   const struct insn *last = &insns[count - 1];
   uint32_t value;
   switch (reloc->symbol) {
@@ -87,6 +86,9 @@ static void patch(const struct stencil_reloc *reloc, uint8_t *code, uint8_t *end
   case STENCIL_IMM2:
     value = last->imm[0];
     break;
+  case STENCIL_NEGATED:
+    value = 0 - insns[0].imm[0];
+    break;
   case STENCIL_EIP:
     value = insns[0].eip;
     break;
@@ -100,7 +102,8 @@ static void patch(const struct stencil_reloc *reloc, uint8_t *code, uint8_t *end
     add_jump_fixup(field, reloc->addend, block ? block->taken : -1, last->target);
     return;
   case STENCIL_CALLEE:
-    add_jump_fixup(field, reloc->addend, block_at(last->target), last->target);
+    /* In a small unit even a call to itself is counted: recursion makes code hot as loops do. */
+    add_jump_fixup(field, reloc->addend, work.large ? block_at(last->target) : -1, last->target);
     return;
   case STENCIL_DISPATCH:
     add_fixup(field, reloc->addend, TO_PROBE, 0);
@@ -117,6 +120,29 @@ static void note_insn(guest_addr eip) {
       (struct unit_insn){(uint16_t)(work.at - work.code), (uint16_t)(eip - work.unit.low)};
 }
 
+/* Host numbers of the registers that the guest's are pinned to; zero is r15 (docs/guest-abi.md). */
+static const uint8_t host_register[GPR_COUNT] = {[GPR_EAX] = 0, [GPR_ECX] = 1, [GPR_EDX] = 2, [GPR_EBX] = 7,
+                                                 [GPR_ESP] = 6, [GPR_EBP] = 8, [GPR_ESI] = 9, [GPR_EDI] = 12};
+enum { HOST_ZERO = 15, SIB_NO_INDEX = 4, ADDRESS_GROWTH = 5 };
+
+/* The stencil's code with the guest's address in place of the temporary: a SIB byte and a 32-bit
+ * displacement come after the ModRM byte. */
+static void copy_with_address(uint8_t *code, const struct stencil *stencil, const struct operand *address,
+                              uint32_t disp) {
+  enum { REX_B = 1, REX_X = 2, MOD_DISP32 = 0x80, RM_SIB = 4, MODRM_REG = 0x38 };
+  const uint8_t *from = stencil_code_bytes(stencil);
+  unsigned modrm = stencil->memory.modrm, rex = stencil->memory.rex;
+  unsigned base = address->reg == REGISTER_NONE ? HOST_ZERO : host_register[address->reg];
+  unsigned index = address->index == REGISTER_NONE ? SIB_NO_INDEX : host_register[address->index];
+  uint32_t value = address->has_disp ? disp : 0;
+  memcpy(code, from, modrm + 1);
+  memcpy(code + modrm + 1 + ADDRESS_GROWTH, from + modrm + 1, stencil->size - modrm - 1);
+  code[rex] = (uint8_t)((from[rex] & ~(REX_B | REX_X)) | (base & 8 ? REX_B : 0) | (index & 8 ? REX_X : 0));
+  code[modrm] = (uint8_t)((from[modrm] & MODRM_REG) | MOD_DISP32 | RM_SIB);
+  code[modrm + 1] = (uint8_t)(address->scale << 6 | (index & 7) << 3 | (base & 7));
+  memcpy(code + modrm + 2, &value, sizeof value);
+}
+
 static void emit_piece(const struct selected *piece, const struct block *block) {
   const struct stencil *stencil = piece->stencil;
   if (piece->starts)
@@ -126,11 +152,21 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
     return;
   }
   uint8_t *code = work.at, *end = code + stencil->size;
-  memcpy(code, stencil_code_bytes(stencil), stencil->size);
+  unsigned moved_at = UINT16_MAX; /* relocations from here on lie ADDRESS_GROWTH further */
+  if (piece->address) {
+    copy_with_address(code, stencil, piece->address, piece->insn->disp);
+    moved_at = stencil->memory.modrm;
+    end += ADDRESS_GROWTH;
+  } else {
+    memcpy(code, stencil_code_bytes(stencil), stencil->size);
+  }
   bool probe = stencil->flags & STENCIL_TAIL_DISPATCH;
-  for (unsigned r = 0; r < stencil->reloc_count; r++)
-    if (!probe || stencil->reloc[r].offset + 4 != stencil->size)
-      patch(&stencil->reloc[r], code, end, piece->insn, piece->count, block);
+  for (unsigned r = 0; r < stencil->reloc_count; r++) {
+    const struct stencil_reloc *reloc = &stencil->reloc[r];
+    uint8_t *field = code + reloc->offset + (reloc->offset > moved_at ? ADDRESS_GROWTH : 0);
+    if (!probe || field + 4 != end)
+      patch(reloc, field, end, piece->insn, piece->count, block);
+  }
   work.at = probe ? stub_write_probe(end - 5) : end;
 }
 

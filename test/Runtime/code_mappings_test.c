@@ -68,7 +68,7 @@ static void check_mappings(pid_t pid) {
       print_error("writable and executable: %s", line);
       both++;
     }
-    bool of_code_cache = !file[0] || strstr(file, "memfd:");
+    bool of_code_cache = !file[0] || strstr(file, "memfd:") || strstr(file, "/dev/zero");
     translated += permissions[2] == 'x' && of_code_cache && first > UINT32_MAX;
   }
   fclose(maps);

@@ -50,6 +50,13 @@ struct jump_cache_entry {
 };
 enum { JUMP_CACHE_BITS = 12, JUMP_CACHE_SIZE = 1 << JUMP_CACHE_BITS };
 
+/* Which entry an address has: the top bits of a product (Knuth's multiplicative hashing), so that the
+ * near and regular addresses of a jump table's targets do not meet. Generated code does the same. */
+#define JUMP_CACHE_FACTOR 0x9E3779B1u
+static inline unsigned jump_cache_index(guest_addr eip) {
+  return (unsigned)(eip * JUMP_CACHE_FACTOR) >> (32 - JUMP_CACHE_BITS);
+}
+
 struct cpu_state {
   uint32_t gpr[GPR_COUNT];
   uint32_t eip;

@@ -155,7 +155,7 @@ static uintptr_t resume(struct cpu_state *cpu, enum wanted wanted) {
 }
 
 static void cache_jump(struct cpu_state *cpu, guest_addr eip, uintptr_t host) {
-  struct jump_cache_entry *entry = &cpu->jump_cache[(eip >> 4 ^ eip) & (JUMP_CACHE_SIZE - 1)];
+  struct jump_cache_entry *entry = &cpu->jump_cache[jump_cache_index(eip)];
   if (eip)
     *entry = (struct jump_cache_entry){.eip = eip, .host = host};
 }

@@ -228,7 +228,7 @@ static void forget_entry(struct jump_cache_entry *entry, bool first) {
 
 static void forget_cached_jump(guest_addr eip) {
   for (struct engine_thread *thread = engine.threads; thread; thread = thread->next) {
-    struct jump_cache_entry *entry = &thread->cpu->jump_cache[(eip >> 4 ^ eip) & (JUMP_CACHE_SIZE - 1)];
+    struct jump_cache_entry *entry = &thread->cpu->jump_cache[jump_cache_index(eip)];
     if (entry->eip == eip)
       forget_entry(entry, entry == thread->cpu->jump_cache);
   }

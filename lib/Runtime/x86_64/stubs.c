@@ -32,14 +32,12 @@ static uint8_t *emit_near_jump(uint8_t *at, uintptr_t target) {
 
 static uintptr_t link_stub, miss_stub;
 
-/* The jump cache: entry (eip >> 4 ^ eip) mod size. Entry 0 never holds eip 0 (engine.c). */
+/* The jump cache (cpu_state.h). Entry 0 never holds eip 0 (engine.c). */
 uint8_t *stub_write_probe(uint8_t *at) {
   const uint32_t table = offsetof(struct cpu_state, jump_cache);
-  at = EMIT(at, 0x45, 0x89, 0xEA);                   /* mov %r13d,%r10d */
-  at = EMIT(at, 0x41, 0xC1, 0xEA, 0x04);             /* shr $4,%r10d */
-  at = EMIT(at, 0x45, 0x31, 0xEA);                   /* xor %r13d,%r10d */
-  at = EMIT(at, 0x41, 0x81, 0xE2);                   /* and $mask,%r10d */
-  at = emit32(at, JUMP_CACHE_SIZE - 1);
+  at = EMIT(at, 0x45, 0x69, 0xD5);                   /* imul $factor,%r13d,%r10d */
+  at = emit32(at, JUMP_CACHE_FACTOR);
+  at = EMIT(at, 0x41, 0xC1, 0xEA, 32 - JUMP_CACHE_BITS); /* shr $…,%r10d */
   at = EMIT(at, 0x41, 0xC1, 0xE2, 0x04);             /* shl $4,%r10d */
   at = EMIT(at, 0x65, 0x45, 0x39, 0xAA);             /* cmp %r13d,%gs:table(%r10) */
   at = emit32(at, table);

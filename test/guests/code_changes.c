@@ -1,6 +1,9 @@
 /* Code that changes in ways that are easy to miss: by every kind of store, under the instruction that runs,
  * by the kernel, in another process or thread, on the stack, with its protection or its mapping.
  * guest-test: runs=|rain
+ * guest-test: tiers=stencil
+ * (the llvm tier compiles a block of its own for every write to translated code: minutes; self_modifying.c
+ * holds it to the same)
  * guest-test: link=static
  * guest-test: flags=-Wl,-z,execstack -msse2
  * guest-test: levels=O0,O2 */

@@ -532,8 +532,6 @@ def faults(f):
     f.add("movq %mm0,(%eax)", ["eax=1000 mm0=1122334455667788"])
     f.add("fxsave 8(%esi)", [""])
     f.add("ldmxcsr 8(%esi)", ["m108=80ff0100", "m108=801f0000"])
-    f.add("pushf; orl $0x100,(%esp); popf; nop; nop; inc %ecx", [""], "CPAZSO")
-    f.add("pushf; orl $0x40000,(%esp); popf; mov 1(%esi),%eax", [""], "CPAZSO")
 
 
 def misc(f):
@@ -562,5 +560,11 @@ def misc(f):
     f.add("movnti %ecx,8(%esi)", ["ecx=11223344"])
 
 
+def flag_traps(f):
+    """Traps that EFLAGS switches on: single steps (TF), alignment checks (AC)."""
+    f.add("pushf; orl $0x100,(%esp); popf; nop; nop; inc %ecx", [""], "CPAZSO")
+    f.add("pushf; orl $0x40000,(%esp); popf; mov 1(%esi),%eax", [""], "CPAZSO")
+
+
 FILES = [alu, unary, shifts, multiply, bits, decimal, moves, addresses, stack, conditions, fused, atomic, strings,
-         faults, misc]
+         faults, flag_traps, misc]

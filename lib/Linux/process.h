@@ -35,7 +35,6 @@ struct process {
   bool strace;
   char exe_path[PATH_MAX]; /* the guest program, absolute, as /proc/self/exe shows it */
   char comm[16];           /* its short name */
-  char cwd_unused;
 
   /* The image's record (exec.md: code, data, brk, stack, arguments). */
   guest_addr start_code, end_code, start_data, end_data, start_brk, start_stack;

@@ -5,7 +5,7 @@
  * to guest memory. The code is read once from start to end, which is right for straight-line
  * code; loops (rep prefixes in IR, compare-and-exchange) are read as if straight. The host's own
  * string instructions may fault between two exchanges of pinned registers: the fault handler
- * undoes those (Runtime/x86_64/faults.c). */
+ * undoes those (Runtime/x86_64/signals.c). */
 #include "Runtime/jit_internal.h"
 
 #include <Zydis/Zydis.h>

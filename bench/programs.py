@@ -200,7 +200,7 @@ def make_inputs(work, quick):
 
     text = make_text(24_000_000 // part, 1)
     write("text", text)
-    write("large", random.Random(2).randbytes(400_000_000 // part))
+    write("large", random.Random(2).randbytes(40_000_000) * (10 // part))
     write("script.sql", SQL.format(count=1_200_000 // part))
     write("script.lua", LUA.format(count=1500 // part))
     write("script.py", PYTHON.format(count=150 // part))

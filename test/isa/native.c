@@ -17,8 +17,9 @@
  * and GS 0x800 bytes into it. enter_case loads it and jumps to the code; leave_case stores the state
  * again. A fault ends in a signal handler that takes the state from the signal frame instead. The
  * result names everything that differs from the state before. */
+#include "case_text.c"
+
 #include <asm/ldt.h>
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -36,48 +37,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, SCRATCH = 0x20000000, CODE = 0x10000000, GS_BASE = 0x800, STACK_TOP = 0xc00 };
-enum { SLOT_ALIGNMENT = 16, SLOT_LIMIT = 256, JUMP_LENGTH = 5, LINE_LIMIT = 4096 };
-
-/* As fxsave writes it (SDM vol. 1, 10.5.1). */
-struct fpu_image {
-  uint16_t fcw, fsw;
-  uint8_t tags, reserved;
-  uint16_t fop;
-  uint32_t fip, fcs, fdp, fds, mxcsr, mxcsr_mask;
-  struct {
-    uint8_t bytes[16]; /* 10 used */
-  } st[8];
-  uint8_t xmm[8][16];
-  uint8_t rest[224];
-} __attribute__((aligned(16)));
-
-/* Registers as the encoding numbers them. */
-static const char *const gpr_name[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
-
-struct machine {
-  uint32_t gpr[8]; /* enter_case and leave_case know this offset */
-  uint32_t eflags; /* and this */
-  struct fpu_image fpu;
-  uint8_t memory[PAGE];
-  int signal, signal_code; /* 0: left normally */
-  uint32_t signal_eip, signal_address;
-};
-
-enum {
-  FLAGS_SHOWN = 0xcd5, /* CF PF AF ZF SF DF OF */
-  FLAGS_ALWAYS = 0x202,
-  CONDITION_CODES = 0x4700, /* C0 C1 C2 C3 of the x87 status word */
-  STATUS_TOP = 0x3800,
-};
-static const struct {
-  char letter;
-  uint32_t eflag, status; /* the bit in EFLAGS, or in the x87 status word */
-} flag_letter[] = {
-    {'C', 0x001, 0}, {'P', 0x004, 0}, {'A', 0x010, 0}, {'Z', 0x040, 0}, {'S', 0x080, 0},  {'D', 0x400, 0},
-    {'O', 0x800, 0}, {'0', 0, 0x100}, {'1', 0, 0x200}, {'2', 0, 0x400}, {'3', 0, 0x4000},
-};
-enum { FLAG_LETTERS = sizeof flag_letter / sizeof flag_letter[0] };
+enum { CODE = 0x10000000, SLOT_ALIGNMENT = 16, JUMP_LENGTH = 5 };
 
 /* One heading: code and how its results are shown. */
 struct code {
@@ -135,7 +95,9 @@ __asm__(".text\n"
         "  pop %ebp\n"
         "  pop %ebx\n"
         "  ret\n");
-_Static_assert(offsetof(struct machine, eflags) == 32 && offsetof(struct machine, fpu) == 48, "used above");
+_Static_assert(offsetof(struct machine, gpr) == 0 && offsetof(struct machine, eflags) == 32 &&
+                   offsetof(struct machine, fpu) == 48,
+               "used above");
 
 static _Noreturn void die(const char *format, ...) {
   va_list arguments;
@@ -202,258 +164,22 @@ static void *map_at(uint32_t address, size_t length, int protection) {
 }
 
 static void prepare_machine(void) {
-  map_at(SCRATCH, PAGE, PROT_READ | PROT_WRITE);
-  case_fs = make_segment(SCRATCH);
-  case_gs = make_segment(SCRATCH + GS_BASE);
+  map_at(CASE_SCRATCH, CASE_PAGE, PROT_READ | PROT_WRITE);
+  case_fs = make_segment(CASE_SCRATCH);
+  case_gs = make_segment(CASE_SCRATCH + CASE_GS_BASE);
   __asm__("mov %%gs, %0" : "=r"(case_host_gs));
   catch_faults();
-}
-
-/* --- Reading a case ------------------------------------------------------------------------ */
-
-static int hex_digit(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Hex digits at *text, two a byte, into `bytes`; returns how many bytes, -1 if malformed. */
-static int read_bytes(const char **text, uint8_t *bytes, int limit) {
-  int count = 0;
-  while (hex_digit((*text)[0]) >= 0) {
-    int low = hex_digit((*text)[1]);
-    if (low < 0 || count == limit)
-      return -1;
-    bytes[count++] = (uint8_t)(hex_digit((*text)[0]) << 4 | low);
-    *text += 2;
-  }
-  return count;
-}
-
-/* A register of `length` bytes, written as one number: most significant byte first. */
-static bool read_wide(const char *text, uint8_t *bytes, int length) {
-  uint8_t reversed[16];
-  if (read_bytes(&text, reversed, length) != length || *text)
-    return false;
-  for (int i = 0; i < length; i++)
-    bytes[i] = reversed[length - 1 - i];
-  return true;
-}
-
-static bool read_number(const char *text, uint32_t *value) {
-  char *end;
-  *value = (uint32_t)strtoul(text, &end, 16);
-  return end != text && !*end;
-}
-
-static bool read_flags(const char *text, uint32_t *eflags, uint16_t *status) {
-  for (; *text; text++) {
-    int i = 0;
-    while (i < FLAG_LETTERS && flag_letter[i].letter != *text)
-      i++;
-    if (i == FLAG_LETTERS)
-      return false;
-    *eflags |= flag_letter[i].eflag;
-    *status |= (uint16_t)flag_letter[i].status;
-  }
-  return true;
-}
-
-struct masks {
-  uint32_t eflags;
-  uint16_t status;
-};
-
-/* One NAME=VALUE into the state, or into what is not compared. */
-static bool read_setting(struct machine *machine, struct masks *undefined, int *st_count, const char *name,
-                         const char *value) {
-  uint32_t number;
-  for (int i = 0; i < 8; i++)
-    if (!strcmp(name, gpr_name[i]))
-      return read_number(value, &machine->gpr[i]);
-  if (!strcmp(name, "flags")) {
-    uint16_t none = 0;
-    return read_flags(value, &machine->eflags, &none);
-  }
-  if (!strcmp(name, "undefined"))
-    return read_flags(value, &undefined->eflags, &undefined->status);
-  if (name[0] == 'm' && isxdigit((unsigned char)name[1]) && strlen(name) == 4) {
-    if (!read_number(name + 1, &number))
-      return false;
-    return number < PAGE && read_bytes(&value, machine->memory + number, (int)(PAGE - number)) > 0 && !*value;
-  }
-  if (!strncmp(name, "xmm", 3) && name[3] >= '0' && name[3] <= '7' && !name[4])
-    return read_wide(value, machine->fpu.xmm[name[3] - '0'], 16);
-  if (!strncmp(name, "mm", 2) && name[2] >= '0' && name[2] <= '7' && !name[3]) {
-    uint8_t *bytes = machine->fpu.st[name[2] - '0'].bytes;
-    bytes[8] = bytes[9] = 0xff;
-    return read_wide(value, bytes, 8);
-  }
-  if (!strncmp(name, "st", 2) && name[2] >= '0' && name[2] <= '7' && !name[3]) {
-    if (name[2] - '0' != *st_count)
-      return false; /* in order, without holes: TOP follows from how many there are */
-    ++*st_count;
-    return read_wide(value, machine->fpu.st[name[2] - '0'].bytes, 10);
-  }
-  if (!read_number(value, &number))
-    return false;
-  if (!strcmp(name, "fcw"))
-    machine->fpu.fcw = (uint16_t)number;
-  else if (!strcmp(name, "fsw"))
-    machine->fpu.fsw = (uint16_t)number;
-  else if (!strcmp(name, "tags"))
-    machine->fpu.tags = (uint8_t)number;
-  else if (!strcmp(name, "mxcsr"))
-    machine->fpu.mxcsr = number;
-  else
-    return false;
-  return true;
-}
-
-/* The state that `text`, up to its "=>" or end, describes, over the state every case starts from. */
-static bool read_case(const char *text, size_t length, struct machine *machine, struct masks *undefined) {
-  memset(machine, 0, sizeof *machine);
-  memset(undefined, 0, sizeof *undefined);
-  static const uint32_t start[8] = {0xa3a2a1a0,          0xc3c2c1c0,      0xd3d2d1d0,      0xb3b2b1b0,
-                                    SCRATCH + STACK_TOP, SCRATCH + 0x300, SCRATCH + 0x100, SCRATCH + 0x200};
-  memcpy(machine->gpr, start, sizeof start);
-  machine->eflags = FLAGS_ALWAYS;
-  machine->fpu.fcw = 0x37f;
-  machine->fpu.mxcsr = 0x1f80;
-  int st_count = 0;
-  char copy[LINE_LIMIT];
-  if (length >= sizeof copy)
-    return false;
-  memcpy(copy, text, length);
-  copy[length] = 0;
-  for (char *token = strtok(copy, " "); token; token = strtok(NULL, " ")) {
-    char *equals = strchr(token, '=');
-    if (!equals)
-      return false;
-    *equals = 0;
-    if (!read_setting(machine, undefined, &st_count, token, equals + 1))
-      return false;
-  }
-  if (st_count) {
-    unsigned top = (unsigned)(8 - st_count) & 7;
-    machine->fpu.fsw = (uint16_t)((machine->fpu.fsw & ~STATUS_TOP) | top << 11);
-    for (int i = 0; i < st_count; i++)
-      machine->fpu.tags |= (uint8_t)(1 << ((top + (unsigned)i) & 7));
-  }
-  return true;
-}
-
-/* --- Writing a result ----------------------------------------------------------------------- */
-
-struct text {
-  char at[LINE_LIMIT];
-  size_t length;
-};
-
-static void put(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void put(struct text *text, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  int length = vsnprintf(text->at + text->length, sizeof text->at - text->length, format, arguments);
-  va_end(arguments);
-  if (length < 0 || text->length + (size_t)length >= sizeof text->at)
-    die("a result is longer than %d characters", LINE_LIMIT);
-  text->length += (size_t)length;
-}
-
-static void put_wide(struct text *text, const char *name, int number, const uint8_t *bytes, int length) {
-  put(text, " %s%d=", name, number);
-  for (int i = length - 1; i >= 0; i--)
-    put(text, "%02x", bytes[i]);
-}
-
-static void put_signal(struct text *text, const struct machine *out, uint32_t entry) {
-  static const struct {
-    int number;
-    const char *name;
-  } names[] = {
-      {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"}, {SIGFPE, "SIGFPE"}, {SIGILL, "SIGILL"}, {SIGTRAP, "SIGTRAP"}};
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-    if (names[i].number == out->signal)
-      put(text, " %s code=%d", names[i].name, out->signal_code);
-  uint32_t offset = out->signal_eip - entry;
-  put(text, offset < SLOT_LIMIT ? " eip=+%x" : " eip=%08x", offset < SLOT_LIMIT ? offset : out->signal_eip);
-  /* SEGV_MAPERR, SEGV_ACCERR: a page fault, which has an address. */
-  if (out->signal == SIGSEGV && (out->signal_code == 1 || out->signal_code == 2))
-    put(text, " address=%08x", out->signal_address);
-}
-
-static void put_memory(struct text *text, const struct machine *in, const struct machine *out) {
-  enum { UNIT = 4 };
-  bool open = false;
-  for (int at = 0; at < PAGE; at += UNIT) {
-    if (!memcmp(in->memory + at, out->memory + at, UNIT)) {
-      open = false;
-      continue;
-    }
-    if (!open)
-      put(text, " m%03x=", at);
-    open = true;
-    for (int i = 0; i < UNIT; i++)
-      put(text, "%02x", out->memory[at + i]);
-  }
-}
-
-static void put_mmx(struct text *text, const struct fpu_image *in, const struct fpu_image *out) {
-  for (int i = 0; i < 8; i++)
-    if (memcmp(in->st[i].bytes, out->st[i].bytes, 10))
-      put_wide(text, "mm", i, out->st[i].bytes,
-               out->st[i].bytes[8] == 0xff && out->st[i].bytes[9] == 0xff ? 8 : 10);
-  if (in->tags != out->tags)
-    put(text, " tags=%02x", out->tags);
-}
-
-static void put_x87(struct text *text, const struct fpu_image *in, const struct fpu_image *out) {
-  bool same_stack = in->tags == out->tags && (in->fsw & STATUS_TOP) == (out->fsw & STATUS_TOP);
-  for (int i = 0; same_stack && i < 8; i++)
-    same_stack = !memcmp(in->st[i].bytes, out->st[i].bytes, 10);
-  unsigned top = (unsigned)out->fsw >> 11 & 7;
-  for (unsigned i = 0; !same_stack && i < 8; i++)
-    if (out->tags >> ((top + i) & 7) & 1)
-      put_wide(text, "st", (int)i, out->st[i].bytes, 10);
-}
-
-static void write_result(struct text *text, const struct code *code, const struct machine *in,
-                         const struct machine *out, const struct masks *undefined) {
-  text->length = 0;
-  text->at[0] = 0;
-  if (out->signal)
-    put_signal(text, out, code->address);
-  for (int i = 0; i < 8; i++)
-    if (in->gpr[i] != out->gpr[i])
-      put(text, " %s=%08x", gpr_name[i], out->gpr[i]);
-  uint32_t shown = FLAGS_SHOWN & ~undefined->eflags;
-  if ((in->eflags ^ out->eflags) & shown) {
-    put(text, " flags=");
-    for (int i = 0; i < FLAG_LETTERS; i++)
-      if (flag_letter[i].eflag & out->eflags & shown)
-        put(text, "%c", flag_letter[i].letter);
-  }
-  put_memory(text, in, out);
-  for (int i = 0; i < 8; i++)
-    if (memcmp(in->fpu.xmm[i], out->fpu.xmm[i], 16))
-      put_wide(text, "xmm", i, out->fpu.xmm[i], 16);
-  if (in->fpu.mxcsr != out->fpu.mxcsr)
-    put(text, " mxcsr=%04x", out->fpu.mxcsr);
-  (code->mmx_view ? put_mmx : put_x87)(text, &in->fpu, &out->fpu);
-  if (in->fpu.fcw != out->fpu.fcw)
-    put(text, " fcw=%04x", out->fpu.fcw);
-  if ((in->fpu.fsw ^ out->fpu.fsw) & ~undefined->status & 0xffff)
-    put(text, " fsw=%04x", out->fpu.fsw & ~undefined->status);
 }
 
 /* --- Running -------------------------------------------------------------------------------- */
 
 static void run_case(const struct code *code) {
-  memcpy((void *)SCRATCH, case_in.memory, PAGE);
+  memcpy((void *)CASE_SCRATCH, case_in.memory, CASE_PAGE);
   memset(&case_out, 0, sizeof case_out);
   case_entry = code->address;
   if (sigsetjmp(case_fault, 1) == 0)
     enter_case();
-  memcpy(case_out.memory, (void *)SCRATCH, PAGE);
+  memcpy(case_out.memory, (void *)CASE_SCRATCH, CASE_PAGE);
 }
 
 /* The file, read whole, and cut into lines. */
@@ -492,7 +218,7 @@ static struct file read_file(const char *name) {
   return file;
 }
 
-static bool is_heading(const char *line) { return hex_digit(line[0]) >= 0; }
+static bool is_heading(const char *line) { return case_hex_digit(line[0]) >= 0; }
 static bool is_case(const char *line) { return line[0] == ' '; }
 
 /* Writes the code of every heading and what leads back, and makes it executable. */
@@ -500,7 +226,7 @@ static struct code *lay_out_code(const struct file *file) {
   size_t size = 0;
   for (int i = 0; i < file->line_count; i++)
     size += strlen(file->line[i]) / 2 + JUMP_LENGTH + SLOT_ALIGNMENT;
-  size = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+  size = (size + CASE_PAGE - 1) & ~(size_t)(CASE_PAGE - 1);
   uint8_t *area = map_at(CODE, size, PROT_READ | PROT_WRITE), *at = area;
   memset(area, 0xf4, size); /* hlt: running off the end is a fault */
   struct code *code = calloc((size_t)file->line_count + 1, sizeof *code);
@@ -508,7 +234,7 @@ static struct code *lay_out_code(const struct file *file) {
     const char *text = file->line[i];
     if (!is_heading(text))
       continue;
-    int length = read_bytes(&text, at, (int)(area + size - at));
+    int length = case_read_bytes(&text, at, (int)(area + size - at));
     if (length <= 0 || *text != ' ')
       die("%s:%d: malformed heading", file->name, i + 1);
     code[i] = (struct code){.address = (uint32_t)(uintptr_t)at, .mmx_view = strstr(text, "%mm") != NULL};
@@ -562,13 +288,15 @@ int main(int argc, char *argv[]) {
     if (code < &codes[after])
       continue;
     const char *arrow = strstr(line, "=>");
-    struct masks undefined;
-    struct text result;
+    struct case_masks undefined;
+    struct case_text result;
     size_t before_length = arrow ? (size_t)(arrow - line) : strlen(line);
-    if (!read_case(line, before_length, &case_in, &undefined))
+    if (!case_read(line, before_length, &case_in, &undefined))
       die("%s:%d: malformed case: %s", file.name, i + 1, line);
     run_case(code);
-    write_result(&result, code, &case_in, &case_out, &undefined);
+    case_write(&result, &case_in, &case_out, code->address, &undefined, code->mmx_view);
+    if (result.cut)
+      die("%s:%d: the result is longer than %d characters", file.name, i + 1, CASE_TEXT_LIMIT);
     while (before_length > 0 && line[before_length - 1] == ' ')
       before_length--;
     if (record) {

@@ -56,6 +56,7 @@ static inline bool code_cache_contains(uintptr_t pc) {
 struct unit_insn {
   uint16_t host;  /* bytes from the unit's code */
   uint16_t guest; /* bytes from the unit's lowest guest address */
+  int16_t stack;  /* bytes that guest ESP is above its register (stack_fold.h) */
 };
 
 /* A unit in the code cache; immutable but for `dropped`. Never freed: frames may return into it. */

@@ -6,11 +6,13 @@
  * replaced; the address computed by one stencil and used by the next. Only when these fail is a
  * stencil compiled, for which LLVM must be loaded. */
 #include "Runtime/select.h"
+#include "Frontend/stack_fold.h"
 #include "Runtime/engine.h"
 
 #include <string.h>
 
 static struct selection *out;
+static int32_t stack_offset; /* what guest ESP is above its register, where selection has come to */
 
 /* The stencils found last, by the patterns that decoding saw: most look-ups end here. Entries are hints,
  * compared before use; stencils made on demand may move and are not kept. */
@@ -38,7 +40,11 @@ static bool add(const struct insn *insns, unsigned count, uint8_t live) {
     stencil = find(insns, count, FLAGS_ALL);
   if (!stencil || (count == 2 && stencil->flags & STENCIL_REFUSED))
     return false;
-  out->piece[out->count++] = (struct selected){.insn = insns, .stencil = stencil, .count = (uint8_t)count};
+  out->piece[out->count++] = (struct selected){.insn = insns,
+                                               .stencil = stencil,
+                                               .eip = insns[0].eip,
+                                               .stack = (int16_t)stack_offset,
+                                               .count = (uint8_t)count};
   return true;
 }
 
@@ -75,7 +81,9 @@ static bool add_split(const struct insn *insn, uint8_t live) {
   return true;
 }
 
-static bool add_single(const struct insn *insn, uint8_t live) { return add(insn, 1, live) || add_split(insn, live); }
+static bool add_single(const struct insn *insn, uint8_t live) {
+  return add(insn, 1, live) || add_split(insn, live);
+}
 
 static uint8_t live_between(const struct insn *second, uint8_t live) {
   return (uint8_t)((live & ~second->flags_written) | second->flags_read);
@@ -121,6 +129,89 @@ static void add_or_note(const struct insn *insns, unsigned count, uint8_t live) 
     out->piece[first].starts = true;
 }
 
+/* --- The stack pointer --------------------------------------------------------------------------- */
+
+/* Here the register of ESP catches up: by the instruction at eip it is right. */
+static void catch_up(guest_addr eip) {
+  if (stack_offset)
+    out->piece[out->count++] = (struct selected){
+        .eip = eip, .stack = (int16_t)stack_offset, .adjust = (int16_t)stack_offset, .starts = true};
+  stack_offset = 0;
+}
+
+/* Helpers look at the guest's registers. */
+static bool calls_helper(unsigned first) {
+  for (unsigned p = first; p < out->count; p++) {
+    const struct stencil *stencil = out->piece[p].stencil;
+    if (stencil->flags & STENCIL_REFUSED)
+      return true;
+    for (unsigned r = 0; r < stencil->reloc_count; r++)
+      if (stencil->reloc[r].symbol >= STENCIL_HELPER)
+        return true;
+  }
+  return false;
+}
+
+/* Selects for what stands for one or two instructions; false if the library has not got it. */
+static bool add_folded(const struct stack_fold *fold, const struct insn *insns, unsigned count,
+                       uint8_t live) {
+  unsigned first = out->count, extra = out->extra_count;
+  if (!fold->insn.form.mnemonic) {
+    out->piece[out->count++] =
+        (struct selected){.eip = insns[0].eip, .stack = (int16_t)stack_offset, .starts = true};
+    return true;
+  }
+  struct insn *folded = &out->extra[out->extra_count];
+  folded[0] = fold->insn;
+  if (count == 2)
+    folded[1] = insns[1];
+  out->extra_count += count;
+  bool added = add(folded, count, live);
+  if (!added && count == 1)
+    added = add_split(folded, live);
+  else if (!added)
+    added = add_single(&folded[0], live_between(&folded[1], live)) && add_single(&folded[1], live);
+  if (!added || (stack_offset && calls_helper(first))) {
+    out->count = first;
+    out->extra_count = extra;
+    return false;
+  }
+  out->piece[first].starts = true;
+  return true;
+}
+
+static bool mentions_esp(const struct insn *insn) {
+  for (unsigned i = 0; i < 4; i++)
+    if (insn->form.op[i].kind == OPERAND_GPR && insn->form.op[i].reg == GPR_ESP)
+      return true;
+  return false;
+}
+
+/* An instruction, or two to be fused, with the stack pointer deferred where that can be. */
+static void select_insns(const struct insn *insns, unsigned count, uint8_t live) {
+  struct stack_fold fold;
+  enum stack_use use = STACK_NEEDED;
+  if (count == 1)
+    use = stack_fold(&fold, insns, live, stack_offset);
+  else if (insns[1].flow == FLOW_NEXT && !mentions_esp(&insns[1]))
+    use = stack_fold(&fold, insns, FLAGS_ALL, stack_offset);
+  if (use == STACK_FOLDED && add_folded(&fold, insns, count, live)) {
+    stack_offset = fold.after;
+    return;
+  }
+  if (use == STACK_FOLDED || use == STACK_NEEDED)
+    catch_up(insns[0].eip);
+  unsigned first = out->count;
+  add_or_note(insns, count, live);
+  if (stack_offset && calls_helper(first)) {
+    out->count = first;
+    catch_up(insns[0].eip);
+    add_or_note(insns, count, live);
+  }
+  if (use == STACK_REPLACED)
+    stack_offset = 0;
+}
+
 /* --- Calls that are not calls ---------------------------------------------------------------------- */
 
 /* A call to the next instruction, or to `mov (%esp),%reg; ret`, reads its own address: *reg gets the
@@ -149,34 +240,39 @@ static void add_thunk(const struct insn *call, unsigned reg) {
   guest_addr back = insn_next(call);
   memcpy(push + 1, &back, 4);
   insn_decode(&insn[0], push, sizeof push, call->eip);
-  add_or_note(&insn[0], 1, 0);
   out->extra_count++;
+  select_insns(&insn[0], 1, 0);
   if (reg == GPR_COUNT)
     return;
-  insn_decode(&insn[1], &pop, 1, call->eip);
-  add_or_note(&insn[1], 1, 0);
-  out->piece[out->count - 1].starts = false;
-  out->extra_count++;
+  insn = &out->extra[out->extra_count++];
+  insn_decode(insn, &pop, 1, call->eip);
+  unsigned first = out->count;
+  select_insns(insn, 1, 0);
+  for (unsigned p = first; p < out->count; p++)
+    out->piece[p].starts = false;
 }
 
 /* --- A unit ---------------------------------------------------------------------------------------- */
 
-static void select_block(const struct unit *unit, const struct block *block, const struct discover_options *options) {
+static void select_block(const struct unit *unit, const struct block *block,
+                         const struct discover_options *options) {
   unsigned end = (unsigned)block->first + block->count, reg;
   for (unsigned i = block->first; i < end; i++) {
     const struct insn *insn = &unit->insn[i];
     if (is_address_thunk(insn, options, &reg)) {
       add_thunk(insn, reg);
     } else if (i + 1 < end && shape_can_fuse(insn, insn + 1)) {
-      add_or_note(insn, 2, unit->live[i + 1]);
+      select_insns(insn, 2, unit->live[i + 1]);
       i++;
     } else {
-      add_or_note(insn, 1, unit->live[i]);
+      select_insns(insn, 1, unit->live[i]);
     }
   }
+  catch_up(insn_next(&unit->insn[end - 1]));
 }
 
-void select_stencils(struct selection *selection, const struct unit *unit, const struct discover_options *options) {
+void select_stencils(struct selection *selection, const struct unit *unit,
+                     const struct discover_options *options) {
   /* The second round finds what the first had made; a refused pair needs a third for its parts. */
   enum { ROUNDS = 6 };
   out = selection;
@@ -190,5 +286,6 @@ void select_stencils(struct selection *selection, const struct unit *unit, const
       return;
     stencil_source_make(missing.source, missing.count);
   }
-  engine_fatal(missing.source[0].insn[0].eip, "no stencil for '%s'", insn_name(&missing.source[0].insn[0].form));
+  engine_fatal(missing.source[0].insn[0].eip, "no stencil for '%s'",
+               insn_name(&missing.source[0].insn[0].form));
 }

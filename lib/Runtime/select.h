@@ -5,16 +5,20 @@
 #include "Frontend/discover.h"
 #include "Runtime/stencil.h"
 
-/* A stencil in the unit's order, and the one or two instructions whose values fill its holes. */
+/* A stencil in the unit's order, and the one or two instructions whose values fill its holes. Without a
+ * stencil, a place where the stack pointer's register catches up (stack_fold.h), perhaps by nothing. */
 struct selected {
   const struct insn *insn;
   const struct stencil *stencil;
   const struct operand *address; /* goes in place of the stencil's own (struct stencil_memory); NULL */
+  guest_addr eip;                /* the instruction that it belongs to */
+  int16_t stack;                 /* bytes that guest ESP is above the register, at its start */
+  int16_t adjust;                /* without a stencil: bytes to add to the register */
   uint8_t count;
-  bool starts; /* the first stencil of its instruction */
+  bool starts; /* the first of its instruction */
 };
 
-enum { SELECTED_LIMIT = 2 * UNIT_INSN_LIMIT };
+enum { SELECTED_LIMIT = 3 * UNIT_INSN_LIMIT };
 
 struct selection {
   struct selected piece[SELECTED_LIMIT];
@@ -26,6 +30,7 @@ struct selection {
 
 /* Selects for every instruction of *unit; stencils that are missing and that no others can stand in for
  * are compiled. Engine lock held; good until the next call. */
-void select_stencils(struct selection *selection, const struct unit *unit, const struct discover_options *options);
+void select_stencils(struct selection *selection, const struct unit *unit,
+                     const struct discover_options *options);
 
 #endif

@@ -26,7 +26,7 @@ static struct {
   struct fixup fixup[FIXUP_LIMIT];
   unsigned fixup_count;
   uint8_t *block_code[UNIT_BLOCK_LIMIT];
-  struct unit_insn insn[UNIT_INSN_LIMIT];
+  struct unit_insn insn[SELECTED_LIMIT];
   unsigned insn_count;
   guest_addr entry[UNIT_BLOCK_LIMIT];
   uint8_t *entry_code[UNIT_BLOCK_LIMIT];
@@ -115,9 +115,9 @@ static void patch(const struct stencil_reloc *reloc, uint8_t *field, uint8_t *en
   store(field, reloc->kind, (uint64_t)value + (uint64_t)(int64_t)reloc->addend);
 }
 
-static void note_insn(guest_addr eip) {
+static void note_insn(guest_addr eip, int16_t stack) {
   work.insn[work.insn_count++] =
-      (struct unit_insn){(uint16_t)(work.at - work.code), (uint16_t)(eip - work.unit.low)};
+      (struct unit_insn){(uint16_t)(work.at - work.code), (uint16_t)(eip - work.unit.low), stack};
 }
 
 /* Host numbers of the registers that the guest's are pinned to; zero is r15 (docs/guest-abi.md). */
@@ -143,10 +143,29 @@ static void copy_with_address(uint8_t *code, const struct stencil *stencil, cons
   memcpy(code + modrm + 2, &value, sizeof value);
 }
 
+/* add $adjust,%esi: stencils take nothing from the host's flags. */
+static void emit_adjust(int32_t adjust) {
+  uint8_t code[6] = {0x81, (uint8_t)(0xC0 | host_register[GPR_ESP])};
+  size_t size = 6;
+  if (adjust == (int8_t)adjust) {
+    code[0] = 0x83;
+    size = 3;
+  }
+  memcpy(code + 2, &adjust, 4);
+  if (adjust) {
+    memcpy(work.at, code, size);
+    work.at += size;
+  }
+}
+
 static void emit_piece(const struct selected *piece, const struct block *block) {
   const struct stencil *stencil = piece->stencil;
   if (piece->starts)
-    note_insn(piece->insn->eip);
+    note_insn(piece->eip, piece->stack);
+  if (!stencil) {
+    emit_adjust(piece->adjust);
+    return;
+  }
   if (stencil->flags & STENCIL_REFUSED) {
     work.at = stub_write_helper_jump(work.at, piece->insn->eip, HELPER_uncompiled);
     return;

@@ -51,7 +51,7 @@ static unsigned keep_pages(const struct insn *last) {
 
 static void add_unit(struct code_unit *unit, bool once) {
   guest_addr entry = work.insn[0].eip;
-  work.row[0] = (struct unit_insn){0, 0};
+  work.row[0] = (struct unit_insn){0};
   unit->low = entry;
   unit->insn_count++;
   unit->insn = work.row;
@@ -97,7 +97,7 @@ static uintptr_t compile(bool once) {
   }
   for (unsigned i = 0; i < block->x87_count; i++)
     work.row[1 + i] =
-        (struct unit_insn){block->x87[i].host, (uint16_t)(work.insn[block->x87[i].insn].eip - eip)};
+        (struct unit_insn){block->x87[i].host, (uint16_t)(work.insn[block->x87[i].insn].eip - eip), 0};
   struct code_unit unit = {.code = block->code,
                            .code_size = block->size,
                            .body_size = block->code_size,

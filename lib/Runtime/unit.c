@@ -66,9 +66,9 @@ void unit_add(const struct code_unit *unit) {
     engine_fatal(unit->low, "out of memory for translations");
   struct code_unit *copy = (struct code_unit *)memory;
   *copy = *unit;
-  copy->insn = memcpy(memory + sizeof *unit, unit->insn, insns);
-  copy->entry = memcpy(memory + sizeof *unit + insns, unit->entry, entries);
-  copy->page = memcpy(memory + sizeof *unit + insns + entries, unit->page, pages);
+  copy->entry = memcpy(memory + sizeof *unit, unit->entry, entries);
+  copy->page = memcpy(memory + sizeof *unit + entries, unit->page, pages);
+  copy->insn = memcpy(memory + sizeof *unit + entries + pages, unit->insn, insns);
   current[current_count++] = copy;
   units[unit_count] = copy;
   __atomic_store_n(&unit_count, unit_count + 1, __ATOMIC_RELEASE);

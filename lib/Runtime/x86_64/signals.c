@@ -107,6 +107,7 @@ static void take_state(struct cpu_state *cpu, const struct code_unit *unit, int 
   }
   for (unsigned i = 0; i < GPR_COUNT; i++)
     cpu->gpr[i] = (uint32_t)r[pinned[i]];
+  cpu->gpr[GPR_ESP] += (uint32_t)unit->insn[index].stack;
   memcpy(cpu->xmm, context->fpregs->_xmm, sizeof cpu->xmm);
   cpu->eip = unit->low + unit->insn[index].guest;
 }

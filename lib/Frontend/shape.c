@@ -104,21 +104,36 @@ bool shape_can_fuse(const struct insn *first, const struct insn *second) {
   return true;
 }
 
+/* The index of the memory operand whose address can be taken apart; -1. pop computes its address with the new
+ * esp; string operands are implicit; lea has no access. */
+static int address_operand(const struct insn_form *form) {
+  if (form->mnemonic == ZYDIS_MNEMONIC_POP || form->mnemonic == ZYDIS_MNEMONIC_LEA ||
+      form->attributes & (INSN_STRING | INSN_VEX))
+    return -1;
+  for (int i = 0; i < 4; i++)
+    if (form->op[i].kind == OPERAND_MEMORY)
+      return form->op[i].reg == REGISTER_TEMPORARY ? -1 : i;
+  return -1;
+}
+
+static void use_temporary(struct insn_form *form, int at) {
+  struct operand *op = &form->op[at];
+  form->attributes &= (uint8_t)~INSN_ADDRESS16;
+  op->reg = REGISTER_TEMPORARY;
+  op->index = REGISTER_NONE;
+  op->scale = op->segment = op->has_disp = 0;
+}
+
 bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
-  /* pop computes its address with the new esp; string operands are implicit; lea has no access. */
-  if (insn->form.mnemonic == ZYDIS_MNEMONIC_POP || insn->form.mnemonic == ZYDIS_MNEMONIC_LEA ||
-      insn->form.attributes & (INSN_STRING | INSN_VEX))
-    return false;
-  unsigned at = 0;
-  while (at < 4 && insn->form.op[at].kind != OPERAND_MEMORY)
-    at++;
-  if (at == 4 || insn->form.op[at].reg == REGISTER_TEMPORARY)
+  int at = address_operand(&insn->form);
+  if (at < 0)
     return false;
   memset(&parts[0], 0, sizeof parts[0]);
   parts[0].form.mnemonic = ZYDIS_MNEMONIC_LEA;
   parts[0].form.attributes = insn->form.attributes & INSN_ADDRESS16;
   parts[0].form.operand_width = 4;
-  parts[0].form.op[0] = (struct operand){.kind = OPERAND_GPR, .size = 4, .reg = REGISTER_TEMPORARY, .written = 1};
+  parts[0].form.op[0] =
+      (struct operand){.kind = OPERAND_GPR, .size = 4, .reg = REGISTER_TEMPORARY, .written = 1};
   parts[0].form.op[1] = insn->form.op[at];
   parts[0].form.op[1].size = parts[0].form.op[1].read = parts[0].form.op[1].written = 0;
   parts[0].eip = insn->eip;
@@ -126,12 +141,16 @@ bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
   parts[0].length = insn->length;
   parts[0].condition = CONDITION_NONE;
   parts[1] = *insn;
-  parts[1].form.attributes &= (uint8_t)~INSN_ADDRESS16;
-  struct operand *op = &parts[1].form.op[at];
-  op->reg = REGISTER_TEMPORARY;
-  op->index = REGISTER_NONE;
-  op->scale = op->segment = op->has_disp = 0;
+  use_temporary(&parts[1].form, at);
   return true;
+}
+
+int shape_generalise(struct shape *shape) {
+  int at = address_operand(&shape->first);
+  if (at < 0 || shape->first.op[at].segment || shape->first.attributes & INSN_ADDRESS16)
+    return -1;
+  use_temporary(&shape->first, at);
+  return at;
 }
 
 uint64_t shape_hash(const struct shape *shape) {

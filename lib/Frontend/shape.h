@@ -10,8 +10,8 @@
 
 struct shape {
   struct insn_form first;
-  struct insn_form second;  /* mnemonic 0: not fused */
-  uint32_t flags_live;      /* FLAGS_* kept for later, among those the shape changes */
+  struct insn_form second; /* mnemonic 0: not fused */
+  uint32_t flags_live;     /* FLAGS_* kept for later, among those the shape changes */
   uint32_t unused;
 };
 _Static_assert(sizeof(struct shape) == 56, "shapes are compared as bytes");
@@ -30,6 +30,11 @@ uint8_t shape_round_flags(uint8_t live, uint8_t changed);
  * temporary, parts[1] is the instruction on what lies there. Together they mean the same, through
  * fewer shapes. False if the instruction has no memory operand or cannot be split. */
 bool shape_split_address(const struct insn *insn, struct insn parts[2]);
+
+/* Puts the temporary in place of the first instruction's address, if registers and a displacement make it:
+ * where such a stencil's operand can be replaced (struct stencil_memory), it serves for all addresses. The
+ * operand's index, or -1, and nothing has changed. */
+int shape_generalise(struct shape *shape);
 
 uint64_t shape_hash(const struct shape *shape);
 

@@ -1,10 +1,10 @@
 /* Selecting stencils.
  *
- * Best is the stencil of exactly the shape: an instruction or a fused pair, with just the flags kept
- * that are read. Where the library has none, others do the same work: one that keeps more flags; a
- * pair's instructions one by one; one for the same operation on another address, whose operand is
- * replaced; the address computed by one stencil and used by the next. Only when these fail is a
- * stencil compiled, for which LLVM must be loaded. */
+ * Best is the stencil of an instruction or a fused pair that keeps just the flags that are read. If there is
+ * an address in it, one stencil serves for all, and gets the address at hand; where that cannot be, there may
+ * be one for the address. Where the library has none, others do the same work: one that keeps more flags; a
+ * pair's instructions one by one; the address computed by one stencil and used by the next. Only when these
+ * fail is a stencil compiled, for which LLVM must be loaded. */
 #include "Runtime/select.h"
 #include "Frontend/stack_fold.h"
 #include "Runtime/engine.h"
@@ -19,43 +19,53 @@ static int32_t stack_offset; /* what guest ESP is above its register, where sele
 enum { MEMO_COUNT = 4096 };
 static const struct stencil *memo[MEMO_COUNT];
 
-static const struct stencil *find(const struct insn *insns, unsigned count, uint8_t live) {
-  struct shape shape;
-  shape_of(&shape, insns, count, live);
-  uint32_t key = insns[0].pattern + shape.flags_live * 0x51u;
-  if (count == 2)
-    key += insns[1].pattern * 0x2Fu + 1;
+static const struct stencil *find_shape(const struct shape *shape, uint32_t key) {
   const struct stencil **hint = &memo[key % MEMO_COUNT];
-  if (*hint && memcmp(&(*hint)->shape, &shape, sizeof shape) == 0)
+  if (*hint && memcmp(&(*hint)->shape, shape, sizeof *shape) == 0)
     return *hint;
-  const struct stencil *stencil = stencil_source_find(&shape);
+  const struct stencil *stencil = stencil_source_find(shape);
   if (stencil && stencil_source_is_lasting(stencil))
     *hint = stencil;
   return stencil;
 }
 
+/* The stencil of just this shape, or better, the one for all addresses: *address is what goes into it then.
+ */
+static const struct stencil *find(const struct insn *insns, unsigned count, uint8_t live,
+                                  const struct operand **address) {
+  struct shape shape, general;
+  shape_of(&shape, insns, count, live);
+  uint32_t key = insns[0].pattern + shape.flags_live * 0x51u;
+  if (count == 2)
+    key += insns[1].pattern * 0x2Fu + 1;
+  general = shape;
+  int at = shape_generalise(&general);
+  *address = NULL;
+  if (at >= 0) {
+    const struct stencil *stencil = find_shape(&general, key);
+    if (stencil && stencil->memory.modrm) {
+      *address = &insns[0].form.op[at];
+      return stencil;
+    }
+    key++;
+  }
+  return find_shape(&shape, key);
+}
+
 static bool add(const struct insn *insns, unsigned count, uint8_t live) {
-  const struct stencil *stencil = find(insns, count, live);
+  const struct operand *address;
+  const struct stencil *stencil = find(insns, count, live, &address);
   if (!stencil && live != FLAGS_ALL)
-    stencil = find(insns, count, FLAGS_ALL);
+    stencil = find(insns, count, FLAGS_ALL, &address);
   if (!stencil || (count == 2 && stencil->flags & STENCIL_REFUSED))
     return false;
   out->piece[out->count++] = (struct selected){.insn = insns,
                                                .stencil = stencil,
+                                               .address = address,
                                                .eip = insns[0].eip,
                                                .stack = (int16_t)stack_offset,
                                                .count = (uint8_t)count};
   return true;
-}
-
-/* The operand whose address any register and displacement can make; NULL. */
-static const struct operand *plain_address(const struct insn *insn) {
-  if (insn->form.attributes & INSN_ADDRESS16)
-    return NULL;
-  for (unsigned i = 0; i < 4; i++)
-    if (insn->form.op[i].kind == OPERAND_MEMORY)
-      return insn->form.op[i].segment ? NULL : &insn->form.op[i];
-  return NULL;
 }
 
 static bool add_split(const struct insn *insn, uint8_t live) {
@@ -63,16 +73,6 @@ static bool add_split(const struct insn *insn, uint8_t live) {
   unsigned count = out->count;
   if (out->extra_count + 2 > SELECTED_LIMIT || !shape_split_address(insn, parts))
     return false;
-  const struct operand *address = plain_address(insn);
-  if (address && add(&parts[1], 1, live)) {
-    struct selected *piece = &out->piece[out->count - 1];
-    if (piece->stencil->memory.modrm) {
-      piece->insn = insn;
-      piece->address = address;
-      return true;
-    }
-    out->count = count;
-  }
   if (!add(&parts[0], 1, 0) || !add(&parts[1], 1, live)) {
     out->count = count;
     return false;
@@ -113,7 +113,8 @@ static void add_or_note(const struct insn *insns, unsigned count, uint8_t live) 
     if (!add_single(insns, live))
       note_missing(insns, 1, live);
   } else if (!add(insns, 2, live)) {
-    bool refused = find(insns, 2, live) || find(insns, 2, FLAGS_ALL);
+    const struct operand *address;
+    bool refused = find(insns, 2, live, &address) || find(insns, 2, FLAGS_ALL, &address);
     bool both = add_single(&insns[0], live_between(&insns[1], live));
     if (!both && refused)
       note_missing(&insns[0], 1, live_between(&insns[1], live));

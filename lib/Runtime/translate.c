@@ -123,24 +123,41 @@ static void note_insn(guest_addr eip, int16_t stack) {
 /* Host numbers of the registers that the guest's are pinned to; zero is r15 (docs/guest-abi.md). */
 static const uint8_t host_register[GPR_COUNT] = {[GPR_EAX] = 0, [GPR_ECX] = 1, [GPR_EDX] = 2, [GPR_EBX] = 7,
                                                  [GPR_ESP] = 6, [GPR_EBP] = 8, [GPR_ESI] = 9, [GPR_EDI] = 12};
-enum { HOST_ZERO = 15, SIB_NO_INDEX = 4, ADDRESS_GROWTH = 5 };
+enum { HOST_ZERO = 15, MODRM_REG = 0x38, RM_SIB = 4, RM_NO_BASE = 5, SIB_NO_INDEX = 4 };
 
-/* The stencil's code with the guest's address in place of the temporary: a SIB byte and a 32-bit
- * displacement come after the ModRM byte. */
-static void copy_with_address(uint8_t *code, const struct stencil *stencil, const struct operand *address,
+/* Writes ModRM byte, SIB byte and displacement for the guest's address; `reg` is the ModRM byte's middle.
+ * Returns how many bytes these are: 1 to 6. */
+static unsigned write_address(uint8_t *modrm, unsigned reg, unsigned base, unsigned index, unsigned scale,
                               uint32_t disp) {
-  enum { REX_B = 1, REX_X = 2, MOD_DISP32 = 0x80, RM_SIB = 4, MODRM_REG = 0x38 };
+  enum { NO_DISP = 0, DISP8 = 0x40, DISP32 = 0x80 };
+  unsigned mod = DISP32, size = 1;
+  if (disp == 0 && (base & 7) != RM_NO_BASE)
+    mod = NO_DISP;
+  else if ((int32_t)disp == (int8_t)disp)
+    mod = DISP8;
+  bool sib = index != SIB_NO_INDEX || (base & 7) == RM_SIB;
+  modrm[0] = (uint8_t)(mod | reg | (sib ? RM_SIB : base & 7));
+  if (sib)
+    modrm[size++] = (uint8_t)(scale << 6 | (index & 7) << 3 | (base & 7));
+  memcpy(modrm + size, &disp, 4);
+  return size + (mod == DISP32 ? 4 : mod == DISP8 ? 1 : 0);
+}
+
+/* The stencil's code with the guest's address in place of the temporary. Returns how much longer that made
+ * it. */
+static unsigned copy_with_address(uint8_t *code, const struct stencil *stencil, const struct operand *address,
+                                  uint32_t disp) {
+  enum { REX_B = 1, REX_X = 2 };
   const uint8_t *from = stencil_code_bytes(stencil);
   unsigned modrm = stencil->memory.modrm, rex = stencil->memory.rex;
   unsigned base = address->reg == REGISTER_NONE ? HOST_ZERO : host_register[address->reg];
   unsigned index = address->index == REGISTER_NONE ? SIB_NO_INDEX : host_register[address->index];
-  uint32_t value = address->has_disp ? disp : 0;
-  memcpy(code, from, modrm + 1);
-  memcpy(code + modrm + 1 + ADDRESS_GROWTH, from + modrm + 1, stencil->size - modrm - 1);
+  memcpy(code, from, modrm);
   code[rex] = (uint8_t)((from[rex] & ~(REX_B | REX_X)) | (base & 8 ? REX_B : 0) | (index & 8 ? REX_X : 0));
-  code[modrm] = (uint8_t)((from[modrm] & MODRM_REG) | MOD_DISP32 | RM_SIB);
-  code[modrm + 1] = (uint8_t)(address->scale << 6 | (index & 7) << 3 | (base & 7));
-  memcpy(code + modrm + 2, &value, sizeof value);
+  unsigned size = write_address(code + modrm, from[modrm] & MODRM_REG, base, index, address->scale,
+                                address->has_disp ? disp : 0);
+  memcpy(code + modrm + size, from + modrm + 1, stencil->size - modrm - 1);
+  return size - 1;
 }
 
 /* add $adjust,%esi: stencils take nothing from the host's flags. */
@@ -171,18 +188,17 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
     return;
   }
   uint8_t *code = work.at, *end = code + stencil->size;
-  unsigned moved_at = UINT16_MAX; /* relocations from here on lie ADDRESS_GROWTH further */
+  unsigned growth = 0; /* of the operand: relocations behind it lie so much further */
   if (piece->address) {
-    copy_with_address(code, stencil, piece->address, piece->insn->disp);
-    moved_at = stencil->memory.modrm;
-    end += ADDRESS_GROWTH;
+    growth = copy_with_address(code, stencil, piece->address, piece->insn->disp);
+    end += growth;
   } else {
     memcpy(code, stencil_code_bytes(stencil), stencil->size);
   }
   bool probe = stencil->flags & STENCIL_TAIL_DISPATCH;
   for (unsigned r = 0; r < stencil->reloc_count; r++) {
     const struct stencil_reloc *reloc = &stencil->reloc[r];
-    uint8_t *field = code + reloc->offset + (reloc->offset > moved_at ? ADDRESS_GROWTH : 0);
+    uint8_t *field = code + reloc->offset + (reloc->offset > stencil->memory.modrm ? growth : 0);
     if (!probe || field + 4 != end)
       patch(reloc, field, end, piece->insn, piece->count, block);
   }

@@ -32,35 +32,38 @@ static bool same_shape(struct insn a, struct insn b) {
   return same;
 }
 
-/* --- What is part of a shape ----------------------------------------------------------------------------- */
+/* --- What is part of a shape -----------------------------------------------------------------------------
+ */
 
 static void constants_are_open(void **state) {
   (void)state;
-  assert_true(same_shape(INSN(0xB8, 1, 2, 3, 4), INSN(0xB8, 5, 6, 7, 8)));                       /* mov eax,imm32 */
-  assert_true(same_shape(INSN(0x8B, 0x81, 1, 2, 3, 4), INSN(0x8B, 0x81, 0, 0, 0, 8)));           /* mov eax,[ecx+disp32] */
-  assert_true(same_shape(INSN(0x8B, 0x01), INSN(0x8B, 0x41, 0)));                                /* [ecx], [ecx+0] */
-  assert_true(same_shape(INSN(0x8B, 0x41, 4), INSN(0x8B, 0x81, 1, 2, 3, 4)));                    /* [ecx+disp8] too */
-  assert_true(same_shape(INSN(0x74, 4), INSN(0x0F, 0x84, 0, 0, 0, 1)));                          /* je near and far */
-  assert_true(same_shape(INSN(0xE8, 4, 0, 0, 0), INSN(0xE8, 0, 0, 1, 0)));                       /* call */
-  assert_true(same_shape(INSN(0x8B, 0xC1), INSN(0x89, 0xC8)));                                   /* mov eax,ecx both ways */
+  assert_true(same_shape(INSN(0xB8, 1, 2, 3, 4), INSN(0xB8, 5, 6, 7, 8))); /* mov eax,imm32 */
+  assert_true(
+      same_shape(INSN(0x8B, 0x81, 1, 2, 3, 4), INSN(0x8B, 0x81, 0, 0, 0, 8))); /* mov eax,[ecx+disp32] */
+  assert_true(same_shape(INSN(0x8B, 0x01), INSN(0x8B, 0x41, 0)));              /* [ecx], [ecx+0] */
+  assert_true(same_shape(INSN(0x8B, 0x41, 4), INSN(0x8B, 0x81, 1, 2, 3, 4)));  /* [ecx+disp8] too */
+  assert_true(same_shape(INSN(0x74, 4), INSN(0x0F, 0x84, 0, 0, 0, 1)));        /* je near and far */
+  assert_true(same_shape(INSN(0xE8, 4, 0, 0, 0), INSN(0xE8, 0, 0, 1, 0)));     /* call */
+  assert_true(same_shape(INSN(0x8B, 0xC1), INSN(0x89, 0xC8)));                 /* mov eax,ecx both ways */
 }
 
 static void the_rest_is_not(void **state) {
   (void)state;
-  assert_false(same_shape(INSN(0x01, 0xC8), INSN(0x01, 0xD0)));                   /* add eax,ecx; add eax,edx */
-  assert_false(same_shape(INSN(0x01, 0xC8), INSN(0x29, 0xC8)));                   /* sub */
-  assert_false(same_shape(INSN(0x01, 0xC8), INSN(0x66, 0x01, 0xC8)));             /* add ax,cx */
-  assert_false(same_shape(INSN(0x00, 0xC8), INSN(0x00, 0xE8)));                   /* add al,cl; add al,ch */
-  assert_false(same_shape(INSN(0x8B, 0x01), INSN(0x8B, 0x41, 4)));                /* [ecx]; [ecx+4] */
-  assert_false(same_shape(INSN(0x8B, 0x04, 0x48), INSN(0x8B, 0x04, 0x88)));       /* scale */
-  assert_false(same_shape(INSN(0x8B, 0x01), INSN(0x64, 0x8B, 0x01)));             /* fs: */
-  assert_false(same_shape(INSN(0x64, 0x8B, 0x01), INSN(0x65, 0x8B, 0x01)));       /* gs: */
-  assert_false(same_shape(INSN(0x8B, 0x47, 4), INSN(0x67, 0x8B, 0x5F, 4)));       /* 16-bit address */
-  assert_false(same_shape(INSN(0x01, 0x01), INSN(0xF0, 0x01, 0x01)));             /* lock */
-  assert_false(same_shape(INSN(0xA4), INSN(0xF3, 0xA4)));                         /* movsb; rep movsb */
-  assert_false(same_shape(INSN(0xF3, 0xA6), INSN(0xF2, 0xA6)));                   /* repe, repne cmpsb */
-  assert_false(same_shape(INSN(0x74, 4), INSN(0x75, 4)));                         /* je, jne */
-  assert_false(same_shape(INSN(0x0F, 0xC6, 0xC1, 1), INSN(0x0F, 0xC6, 0xC1, 2))); /* shufps: the constant selects */
+  assert_false(same_shape(INSN(0x01, 0xC8), INSN(0x01, 0xD0)));             /* add eax,ecx; add eax,edx */
+  assert_false(same_shape(INSN(0x01, 0xC8), INSN(0x29, 0xC8)));             /* sub */
+  assert_false(same_shape(INSN(0x01, 0xC8), INSN(0x66, 0x01, 0xC8)));       /* add ax,cx */
+  assert_false(same_shape(INSN(0x00, 0xC8), INSN(0x00, 0xE8)));             /* add al,cl; add al,ch */
+  assert_false(same_shape(INSN(0x8B, 0x01), INSN(0x8B, 0x41, 4)));          /* [ecx]; [ecx+4] */
+  assert_false(same_shape(INSN(0x8B, 0x04, 0x48), INSN(0x8B, 0x04, 0x88))); /* scale */
+  assert_false(same_shape(INSN(0x8B, 0x01), INSN(0x64, 0x8B, 0x01)));       /* fs: */
+  assert_false(same_shape(INSN(0x64, 0x8B, 0x01), INSN(0x65, 0x8B, 0x01))); /* gs: */
+  assert_false(same_shape(INSN(0x8B, 0x47, 4), INSN(0x67, 0x8B, 0x5F, 4))); /* 16-bit address */
+  assert_false(same_shape(INSN(0x01, 0x01), INSN(0xF0, 0x01, 0x01)));       /* lock */
+  assert_false(same_shape(INSN(0xA4), INSN(0xF3, 0xA4)));                   /* movsb; rep movsb */
+  assert_false(same_shape(INSN(0xF3, 0xA6), INSN(0xF2, 0xA6)));             /* repe, repne cmpsb */
+  assert_false(same_shape(INSN(0x74, 4), INSN(0x75, 4)));                   /* je, jne */
+  assert_false(
+      same_shape(INSN(0x0F, 0xC6, 0xC1, 1), INSN(0x0F, 0xC6, 0xC1, 2))); /* shufps: the constant selects */
 }
 
 static void kept_flags_are_part(void **state) {
@@ -77,7 +80,8 @@ static void kept_flags_are_part(void **state) {
   assert_memory_equal(&none, &all, sizeof all);
 }
 
-/* --- Sets of flags -------------------------------------------------------------------------------------------- */
+/* --- Sets of flags
+ * -------------------------------------------------------------------------------------------- */
 
 static void rounded_flags(void **state) {
   (void)state;
@@ -97,15 +101,17 @@ static void rounded_flags(void **state) {
   assert_true(sets <= 8); /* what rounding is for */
 }
 
-/* --- Pairs ------------------------------------------------------------------------------------------------------ */
+/* --- Pairs
+ * ------------------------------------------------------------------------------------------------------ */
 
 #define FUSES(first, second) assert_true(shape_can_fuse(&first, &second))
 #define FUSES_NOT(first, second) assert_false(shape_can_fuse(&first, &second))
 
 static void pairs_fuse(void **state) {
   (void)state;
-  struct insn cmp = INSN(0x39, 0xC8), cmp_memory = INSN(0x39, 0x01), test = INSN(0x85, 0xC0), add = INSN(0x01, 0xC8),
-              je = INSN(0x74, 0), setb = INSN(0x0F, 0x92, 0xC0), cmove = INSN(0x0F, 0x44, 0xC1), adc = INSN(0x11, 0xD3);
+  struct insn cmp = INSN(0x39, 0xC8), cmp_memory = INSN(0x39, 0x01), test = INSN(0x85, 0xC0),
+              add = INSN(0x01, 0xC8), je = INSN(0x74, 0), setb = INSN(0x0F, 0x92, 0xC0),
+              cmove = INSN(0x0F, 0x44, 0xC1), adc = INSN(0x11, 0xD3);
   FUSES(cmp, je);
   FUSES(cmp_memory, je);
   FUSES(test, je);
@@ -117,17 +123,19 @@ static void pairs_fuse(void **state) {
 
 static void pairs_do_not_fuse(void **state) {
   (void)state;
-  struct insn cmp = INSN(0x39, 0xC8), cmp_memory = INSN(0x39, 0x01), je = INSN(0x74, 0), jb = INSN(0x72, 0), mov = INSN(0x89, 0xC8),
-              inc = INSN(0x40), locked = INSN(0xF0, 0x01, 0x01), shl_cl = INSN(0xD3, 0xE0), mul = INSN(0xF7, 0xE1);
+  struct insn cmp = INSN(0x39, 0xC8), cmp_memory = INSN(0x39, 0x01), je = INSN(0x74, 0), jb = INSN(0x72, 0),
+              mov = INSN(0x89, 0xC8), inc = INSN(0x40), locked = INSN(0xF0, 0x01, 0x01),
+              shl_cl = INSN(0xD3, 0xE0), mul = INSN(0xF7, 0xE1);
   FUSES_NOT(mov, je);
   FUSES_NOT(cmp, mov);
   FUSES_NOT(je, cmp);
-  FUSES_NOT(inc, jb);     /* the carry is older */
+  FUSES_NOT(inc, jb); /* the carry is older */
   FUSES_NOT(locked, je);
-  FUSES_NOT(shl_cl, je);  /* perhaps the flags are older */
+  FUSES_NOT(shl_cl, je); /* perhaps the flags are older */
   FUSES_NOT(mul, je);
   /* The second may not access memory: which of the two faulted could not be told. */
-  struct insn sete_memory = INSN(0x0F, 0x94, 0x01), cmove_memory = INSN(0x0F, 0x44, 0x01), adc_memory = INSN(0x11, 0x01);
+  struct insn sete_memory = INSN(0x0F, 0x94, 0x01), cmove_memory = INSN(0x0F, 0x44, 0x01),
+              adc_memory = INSN(0x11, 0x01);
   FUSES_NOT(cmp, sete_memory);
   FUSES_NOT(cmp, cmove_memory);
   FUSES_NOT(cmp, adc_memory);
@@ -153,7 +161,8 @@ static void fused_shape(void **state) {
   assert_memory_not_equal(&a, &b, sizeof a);
 }
 
-/* --- Address and operation --------------------------------------------------------------------------------------- */
+/* --- Address and operation
+ * --------------------------------------------------------------------------------------- */
 
 /* Values of an address part: what lea of it would give for these registers. */
 static uint32_t lea_value(const struct insn *lea, const uint32_t gpr[GPR_COUNT]) {
@@ -197,7 +206,8 @@ static void split(void **state) {
 static void split_saves_shapes(void **state) {
   (void)state;
   struct insn one[2], two[2], three[2];
-  struct insn a = INSN(0x01, 0x01), b = INSN(0x01, 0x84, 0xB1, 0, 0, 0, 1), c = INSN(0x64, 0x01, 0x46, 4); /* add [..],eax */
+  struct insn a = INSN(0x01, 0x01), b = INSN(0x01, 0x84, 0xB1, 0, 0, 0, 1),
+              c = INSN(0x64, 0x01, 0x46, 4); /* add [..],eax */
   assert_true(shape_split_address(&a, one) && shape_split_address(&b, two) && shape_split_address(&c, three));
   assert_true(same_shape(one[1], two[1]) && same_shape(one[1], three[1]));
   assert_false(same_shape(one[0], two[0]));
@@ -215,13 +225,31 @@ static void split_saves_shapes(void **state) {
 static void not_split(void **state) {
   (void)state;
   struct insn parts[2];
-  const struct insn whole[] = {INSN(0x01, 0xC8),       /* no memory */
-                               INSN(0x8D, 0x01),       /* lea */
-                               INSN(0x8F, 0x01),       /* pop [ecx] */
-                               INSN(0xF3, 0xA4),       /* rep movsb */
-                               INSN(0x50), INSN(0xC3)};
+  const struct insn whole[] = {INSN(0x01, 0xC8), /* no memory */
+                               INSN(0x8D, 0x01), /* lea */
+                               INSN(0x8F, 0x01), /* pop [ecx] */
+                               INSN(0xF3, 0xA4), /* rep movsb */
+                               INSN(0x50),       INSN(0xC3)};
   for (unsigned i = 0; i < sizeof whole / sizeof whole[0]; i++)
     assert_false(shape_split_address(&whole[i], parts));
+}
+
+/* Shapes of one instruction on all plain addresses become one; others stay. */
+static void generalised(void **state) {
+  (void)state;
+  struct insn a = INSN(0x03, 0x43, 0x04), b = INSN(0x03, 0x04, 0x8D, 0, 0, 1, 0), fs = INSN(0x64, 0x03, 0x03);
+  struct shape one, two, before;
+  shape_of(&one, &a, 1, 0);
+  shape_of(&two, &b, 1, 0);
+  assert_true(memcmp(&one, &two, sizeof one) != 0);
+  assert_int_equal(shape_generalise(&one), 1);
+  assert_int_equal(shape_generalise(&two), 1);
+  assert_memory_equal(&one, &two, sizeof one);
+  assert_int_equal(shape_generalise(&one), -1);
+  shape_of(&two, &fs, 1, 0);
+  before = two;
+  assert_int_equal(shape_generalise(&two), -1);
+  assert_memory_equal(&two, &before, sizeof two);
 }
 
 static void hash_spreads(void **state) {
@@ -245,10 +273,12 @@ static void hash_spreads(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(constants_are_open), cmocka_unit_test(the_rest_is_not), cmocka_unit_test(kept_flags_are_part),
-      cmocka_unit_test(rounded_flags),      cmocka_unit_test(pairs_fuse),      cmocka_unit_test(pairs_do_not_fuse),
-      cmocka_unit_test(fused_shape),        cmocka_unit_test(split),           cmocka_unit_test(split_saves_shapes),
-      cmocka_unit_test(not_split),          cmocka_unit_test(hash_spreads),
+      cmocka_unit_test(constants_are_open),  cmocka_unit_test(the_rest_is_not),
+      cmocka_unit_test(kept_flags_are_part), cmocka_unit_test(rounded_flags),
+      cmocka_unit_test(pairs_fuse),          cmocka_unit_test(pairs_do_not_fuse),
+      cmocka_unit_test(fused_shape),         cmocka_unit_test(split),
+      cmocka_unit_test(split_saves_shapes),  cmocka_unit_test(not_split),
+      cmocka_unit_test(generalised),         cmocka_unit_test(hash_spreads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

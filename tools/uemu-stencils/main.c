@@ -102,19 +102,51 @@ static void build_id(uint8_t id[STENCIL_BUILD_ID_SIZE]) {
   }
 }
 
-static void work(const struct shape_set *set, unsigned part, int fd) {
+/* What is to be made: stencils for all addresses, and where the operand of such a one cannot be replaced,
+ * those for the addresses that were seen. */
+struct plan {
+  struct shape_set general, exact;
+  size_t *general_of; /* by index into exact */
+};
+
+static bool serves_all_addresses(const struct worker *worker, const struct stencil_source *source) {
+  struct shape shape;
+  shape_of(&shape, source->insn, source->count, source->live);
+  const struct stencil *stencil = stencil_collection_find(worker->collection, &shape);
+  return stencil && stencil->memory.modrm;
+}
+
+static bool is_general(const struct stencil_source *source) {
+  struct shape shape;
+  shape_of(&shape, source->insn, source->count, source->live);
+  return shape_generalise(&shape) < 0;
+}
+
+static void work(const struct plan *plan, unsigned part, int fd) {
   struct worker worker = {.collection = stencil_collection_new()};
   struct stencil_sink sink = {.context = &worker, .made = made, .refused = refused};
-  size_t first = set->count * part / options.jobs, end = set->count * (part + 1) / options.jobs;
-  jit_compile_stencils(set->source + first, (unsigned)(end - first), &sink);
+  size_t count = plan->general.count;
+  size_t first = count * part / options.jobs, end = count * (part + 1) / options.jobs;
+  jit_compile_stencils(plan->general.source + first, (unsigned)(end - first), &sink);
+  struct stencil_source *more = malloc((plan->exact.count + 1) * sizeof *more);
+  unsigned more_count = 0;
+  if (!more)
+    die("out of memory", "sources");
+  for (size_t i = 0; i < plan->exact.count; i++) {
+    size_t general = plan->general_of[i];
+    if (general >= first && general < end && !is_general(&plan->exact.source[i]) &&
+        !serves_all_addresses(&worker, &plan->general.source[general]))
+      more[more_count++] = plan->exact.source[i];
+  }
+  jit_compile_stencils(more, more_count, &sink);
   uint8_t id[STENCIL_BUILD_ID_SIZE];
   build_id(id);
   size_t size;
   void *library = stencil_collection_library(worker.collection, id, &size);
   write_all(fd, library, size);
   close(fd);
-  fprintf(stderr, "uemu-stencils: part %u: %zu stencils, %u refused\n", part,
-          stencil_collection_count(worker.collection), worker.refused);
+  fprintf(stderr, "uemu-stencils: part %u: %zu stencils, %u of them for one address, %u refused\n", part,
+          stencil_collection_count(worker.collection), more_count, worker.refused);
   exit(0);
 }
 
@@ -136,7 +168,7 @@ static void *read_all(int fd, size_t *size) {
 }
 
 int main(int argc, char **argv) {
-  struct shape_set set = {0};
+  struct plan plan = {0};
   for (int option; (option = getopt(argc, argv, "o:j:s:i:v")) != -1;) {
     switch (option) {
     case 'o':
@@ -146,7 +178,7 @@ int main(int argc, char **argv) {
       options.jobs = (unsigned)atoi(optarg);
       break;
     case 's':
-      if (!shape_set_add_list(&set, optarg))
+      if (!shape_set_add_list(&plan.exact, optarg))
         die("cannot be read as a list of shapes", optarg);
       break;
     case 'i':
@@ -164,21 +196,23 @@ int main(int argc, char **argv) {
     return 2;
   }
   for (int i = optind; i < argc; i++) {
-    size_t before = set.count;
-    if (!shape_set_add_elf(&set, argv[i]))
+    size_t before = plan.exact.count;
+    if (!shape_set_add_elf(&plan.exact, argv[i]))
       fprintf(stderr, "uemu-stencils: %s: not an i386 ELF file that can be read, skipped\n", argv[i]);
     else if (options.verbose)
-      fprintf(stderr, "uemu-stencils: %s: %zu shapes, %zu of them new\n", argv[i], set.count, set.count - before);
+      fprintf(stderr, "uemu-stencils: %s: %zu shapes, %zu of them new\n", argv[i], plan.exact.count,
+              plan.exact.count - before);
   }
   if (strcmp(options.output, "-") == 0) { /* only the list of shapes */
-    shape_set_sort(&set);
-    for (size_t i = 0; i < set.count; i++)
-      shape_source_write(&set.source[i], stdout);
+    shape_set_sort(&plan.exact);
+    for (size_t i = 0; i < plan.exact.count; i++)
+      shape_source_write(&plan.exact.source[i], stdout);
     return 0;
   }
-  shape_set_complete(&set);
-  if (options.jobs > set.count / 16 + 1)
-    options.jobs = (unsigned)(set.count / 16 + 1);
+  shape_set_complete(&plan.exact);
+  plan.general_of = shape_set_generalise(&plan.exact, &plan.general);
+  if (options.jobs > plan.general.count / 16 + 1)
+    options.jobs = (unsigned)(plan.general.count / 16 + 1);
   enum { JOB_LIMIT = 64 };
   int pipes[JOB_LIMIT][2];
   if (options.jobs > JOB_LIMIT)
@@ -191,7 +225,7 @@ int main(int argc, char **argv) {
       die(strerror(errno), "fork");
     if (pid == 0) {
       close(pipes[i][0]);
-      work(&set, i, pipes[i][1]);
+      work(&plan, i, pipes[i][1]);
     }
     close(pipes[i][1]);
   }
@@ -216,6 +250,6 @@ int main(int argc, char **argv) {
   write_all(fd, library, size);
   close(fd);
   fprintf(stderr, "uemu-stencils: %s: %zu stencils of %zu shapes, %zu bytes\n", options.output,
-          stencil_collection_count(whole), set.count, size);
+          stencil_collection_count(whole), plan.exact.count, size);
   return 0;
 }

@@ -51,14 +51,14 @@ static void table_grow(struct shape_set *set) {
   }
 }
 
-void shape_set_add(struct shape_set *set, const struct insn *insn, unsigned count, uint8_t live) {
+size_t shape_set_add(struct shape_set *set, const struct insn *insn, unsigned count, uint8_t live) {
   struct shape shape;
   table_grow(set);
   shape_of(&shape, insn, count, live);
   size_t slot = table_slot(set, &shape);
   if (set->table[slot]) {
     set->uses[set->table[slot] - 1]++;
-    return;
+    return set->table[slot] - 1;
   }
   if (set->count == set->capacity) {
     set->capacity = set->capacity ? set->capacity * 2 : 4096;
@@ -72,6 +72,7 @@ void shape_set_add(struct shape_set *set, const struct insn *insn, unsigned coun
   source->count = (uint8_t)count;
   source->live = (uint8_t)shape.flags_live;
   set->table[slot] = (uint32_t)set->count;
+  return set->count - 1;
 }
 
 struct used_source {
@@ -131,7 +132,8 @@ static uint32_t window_used = 4096;
 
 static void window_init(void) {
   if (!window) {
-    window = mmap(NULL, WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    window =
+        mmap(NULL, WINDOW_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (window == MAP_FAILED) {
       perror("uemu-stencils: mmap");
       exit(1);
@@ -204,7 +206,8 @@ static void add_unit(struct shape_set *set, const struct unit *unit) {
  * code is met as the translator would meet it, and data in between costs little. */
 static void add_range(struct shape_set *set, struct code_range range) {
   static struct unit unit;
-  struct discover_options options = {.fetch = fetch, .context = &range, .insn_limit = UNIT_INSN_LIMIT, .follow = true};
+  struct discover_options options = {
+      .fetch = fetch, .context = &range, .insn_limit = UNIT_INSN_LIMIT, .follow = true};
   for (uint32_t at = range.start; at < range.end;) {
     if (!discover(&unit, at, &options)) {
       at++;
@@ -237,11 +240,13 @@ bool shape_set_add_elf(struct shape_set *set, const char *path) {
     return false;
   const Elf32_Ehdr *header = (const Elf32_Ehdr *)file;
   bool good = memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 && header->e_ident[EI_CLASS] == ELFCLASS32 &&
-              header->e_machine == EM_386 && header->e_shoff + (uint64_t)header->e_shnum * sizeof(Elf32_Shdr) <= size;
+              header->e_machine == EM_386 &&
+              header->e_shoff + (uint64_t)header->e_shnum * sizeof(Elf32_Shdr) <= size;
   for (unsigned i = 0; good && i < header->e_shnum; i++) {
     const Elf32_Shdr *section = (const Elf32_Shdr *)(file + header->e_shoff) + i;
     if (section->sh_type != SHT_PROGBITS || !(section->sh_flags & SHF_EXECINSTR) ||
-        (uint64_t)section->sh_offset + section->sh_size > size || window_used + section->sh_size + 64 > WINDOW_SIZE)
+        (uint64_t)section->sh_offset + section->sh_size > size ||
+        window_used + section->sh_size + 64 > WINDOW_SIZE)
       continue;
     memcpy(window + window_used, file + section->sh_offset, section->sh_size);
     add_range(set, (struct code_range){window_used, window_used + section->sh_size});
@@ -339,4 +344,18 @@ void shape_set_complete(struct shape_set *set) {
         else
           shape_set_add(set, use, 1, kept[f]);
       }
+}
+
+size_t *shape_set_generalise(const struct shape_set *set, struct shape_set *general) {
+  size_t *index = checked(malloc((set->count + 1) * sizeof *index));
+  for (size_t i = 0; i < set->count; i++) {
+    const struct stencil_source *source = &set->source[i];
+    struct insn insn[2] = {source->insn[0], source->insn[1]}, parts[2];
+    struct shape shape;
+    shape_of(&shape, insn, source->count, source->live);
+    if (shape_generalise(&shape) >= 0 && shape_split_address(&insn[0], parts))
+      insn[0] = parts[1];
+    index[i] = shape_set_add(general, insn, source->count, source->live);
+  }
+  return index;
 }

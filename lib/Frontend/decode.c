@@ -38,6 +38,13 @@ static uint32_t address_register(ZydisRegister reg) {
   return REGISTER_NONE;
 }
 
+/* Gathers: an address for each element of an xmm or ymm register. */
+static void vector_index(struct operand *op, ZydisRegister reg) {
+  op->vector_index = 1;
+  op->hole = reg >= ZYDIS_REGISTER_YMM0;
+  op->index = (uint32_t)(reg - (op->hole ? ZYDIS_REGISTER_YMM0 : ZYDIS_REGISTER_XMM0));
+}
+
 static void memory_operand(struct operand *op, const ZydisDecodedOperandMem *mem, struct insn *insn) {
   op->kind = OPERAND_MEMORY;
   op->reg = address_register(mem->base);
@@ -54,6 +61,8 @@ static void memory_operand(struct operand *op, const ZydisDecodedOperandMem *mem
   } else if (no_register) {
     op->has_disp = 1;
   }
+  if (mem->type == ZYDIS_MEMOP_TYPE_VSIB)
+    vector_index(op, mem->index);
 }
 
 /* Immediates that select an operation, or that no host instruction can take from a hole, are part
@@ -291,7 +300,8 @@ __attribute__((constructor)) static void decoder_init(void) {
 
 /* How many operands a form lists: the visible ones, and what maskmovq and maskmovdqu store to. */
 static unsigned operands_listed(const ZydisDecodedInstruction *zi) {
-  bool is_masked = zi->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || zi->mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU;
+  bool is_masked = zi->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || zi->mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU ||
+                   zi->mnemonic == ZYDIS_MNEMONIC_VMASKMOVDQU;
   return is_masked ? zi->operand_count : zi->operand_count_visible;
 }
 
@@ -338,7 +348,9 @@ enum insn_status insn_decode_layout(struct insn *insn, const uint8_t *bytes, siz
   if (status == ZYDIS_STATUS_NO_MORE_DATA && size < ZYDIS_MAX_INSTRUCTION_LENGTH)
     return INSN_TRUNCATED;
   unsigned listed = ZYAN_SUCCESS(status) ? operands_listed(&zi) : 0;
-  if (!ZYAN_SUCCESS(status) || listed > 4 ||
+  /* AVX-512 shares mnemonics with AVX, but is not implemented. */
+  bool is_evex = ZYAN_SUCCESS(status) && zi.attributes & (ZYDIS_ATTRIB_HAS_EVEX | ZYDIS_ATTRIB_HAS_MVEX);
+  if (!ZYAN_SUCCESS(status) || listed > 4 || is_evex ||
       !ZYAN_SUCCESS(ZydisDecoderDecodeOperands(&decoder, &context, &zi, zo, (ZyanU8)listed))) {
     make_invalid(insn, eip, 1);
     return INSN_INVALID;

@@ -60,10 +60,10 @@ struct operand {
   uint32_t scale : 2;    /* memory: log2 of the factor */
   uint32_t segment : 3;  /* memory: 0 flat; else 1 + enum segment (fs, gs) */
   uint32_t has_disp : 1; /* memory: a displacement hole (insn.disp) */
-  uint32_t hole : 1;     /* immediates: which of two */
+  uint32_t hole : 1;     /* immediates: which of two; memory with a vector index: it is a ymm register */
   uint32_t read : 1;
   uint32_t written : 1;
-  uint32_t unused : 1;
+  uint32_t vector_index : 1; /* memory: index is a vector register (gathers) */
 };
 _Static_assert(sizeof(struct operand) == 4, "forms are compared as bytes");
 
@@ -129,6 +129,16 @@ enum insn_status {
 
 /* Decodes the instruction at bytes[0..size) that lies at eip. Thread-safe. */
 enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip);
+
+/* Does it read or write a ymm register? All VEX forms with a vector register do: those of 128 bits clear the
+ * upper half. */
+static inline bool insn_uses_ymm(const struct insn_form *form) {
+  if (form->attributes & INSN_VEX)
+    for (unsigned i = 0; i < 4; i++)
+      if (form->op[i].kind == OPERAND_XMM || form->op[i].kind == OPERAND_YMM)
+        return true;
+  return false;
+}
 
 /* The form's Intel mnemonic, lower case. */
 const char *insn_name(const struct insn_form *form);

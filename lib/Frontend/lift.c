@@ -19,9 +19,9 @@ static lift_function *table[ZYDIS_MNEMONIC_MAX_VALUE + 1], *locked[ZYDIS_MNEMONI
 
 __attribute__((constructor)) static void table_init(void) {
   static const struct lift_rule *const families[] = {
-      lift_rules_move,   lift_rules_arith, lift_rules_shift,   lift_rules_bits,   lift_rules_muldiv,
-      lift_rules_bcd,    lift_rules_control, lift_rules_system, lift_rules_x87,    lift_rules_simd,
-      lift_rules_exchange};
+      lift_rules_move,   lift_rules_arith, lift_rules_shift,   lift_rules_bits,
+      lift_rules_muldiv, lift_rules_bcd,   lift_rules_control, lift_rules_system,
+      lift_rules_x87,    lift_rules_simd,  lift_rules_avx,     lift_rules_exchange};
   for (size_t f = 0; f < sizeof families / sizeof families[0]; f++)
     for (const struct lift_rule *rule = families[f]; rule->mnemonic; rule++)
       table[rule->mnemonic] = rule->lift;

@@ -201,7 +201,7 @@ struct lift_rule {
 };
 extern const struct lift_rule lift_rules_move[], lift_rules_arith[], lift_rules_shift[], lift_rules_bits[],
     lift_rules_muldiv[], lift_rules_string[], lift_rules_bcd[], lift_rules_control[], lift_rules_system[],
-    lift_rules_atomic[], lift_rules_exchange[], lift_rules_x87[], lift_rules_simd[];
+    lift_rules_atomic[], lift_rules_exchange[], lift_rules_x87[], lift_rules_simd[], lift_rules_avx[];
 
 /* Says that the instruction's form is not supported; the function is thrown away. */
 void lift_fail(struct lifter *l, const char *why);

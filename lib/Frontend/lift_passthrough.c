@@ -13,6 +13,10 @@
  *
  * Operands become:
  *     xmm registers      values in any vector register ("x"); one that is changed in part is tied
+ *     ymm registers      literal text, like all vector registers of a VEX form; their lower halves are
+ *                        values that must be in, and come out in, just those host registers. Of the
+ *                        upper halves LLVM knows nothing: no code but these forms changes them, so
+ *                        they are always where the guest has them
  *     general registers  values in any general register ("r")
  *     memory             "*m"
  *     mm, st, constants  literal text: nothing but the guest uses those registers
@@ -61,6 +65,19 @@ static const struct trait traits[] = {
     {ZYDIS_MNEMONIC_BLENDVPD, 0, IMPLICIT_XMM0_READ, NULL},
     {ZYDIS_MNEMONIC_PBLENDVB, 0, IMPLICIT_XMM0_READ, NULL},
     {ZYDIS_MNEMONIC_SHA256RNDS2, 0, IMPLICIT_XMM0_READ, NULL},
+    {ZYDIS_MNEMONIC_VCOMISS, FLAGS_Z | FLAGS_P | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_VCOMISD, FLAGS_Z | FLAGS_P | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_VUCOMISS, FLAGS_Z | FLAGS_P | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_VUCOMISD, FLAGS_Z | FLAGS_P | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_VPTEST, FLAGS_Z | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_VTESTPS, FLAGS_Z | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_VTESTPD, FLAGS_Z | FLAGS_C, 0, NULL},
+    {ZYDIS_MNEMONIC_VPCMPISTRI, FLAGS_C | FLAGS_Z | FLAGS_S | FLAGS_O, IMPLICIT_ECX_WRITTEN, NULL},
+    {ZYDIS_MNEMONIC_VPCMPISTRM, FLAGS_C | FLAGS_Z | FLAGS_S | FLAGS_O, IMPLICIT_XMM0_WRITTEN, NULL},
+    {ZYDIS_MNEMONIC_VPCMPESTRI, FLAGS_C | FLAGS_Z | FLAGS_S | FLAGS_O,
+     IMPLICIT_EAX_EDX_READ | IMPLICIT_ECX_WRITTEN, NULL},
+    {ZYDIS_MNEMONIC_VPCMPESTRM, FLAGS_C | FLAGS_Z | FLAGS_S | FLAGS_O,
+     IMPLICIT_EAX_EDX_READ | IMPLICIT_XMM0_WRITTEN, NULL},
     {ZYDIS_MNEMONIC_FWAIT, 0, 0, "wait"},
 };
 
@@ -74,7 +91,7 @@ static const struct trait *trait_of(unsigned mnemonic) {
 
 /* --- An inline-assembly call under construction ----------------------------------------------- */
 
-enum { SLOT_COUNT = 12 };
+enum { SLOT_COUNT = 16 };
 
 struct assembly {
   struct lifter *l;
@@ -89,6 +106,7 @@ struct assembly {
   LLVMValueRef input[SLOT_COUNT];
   LLVMTypeRef input_memory[SLOT_COUNT]; /* "*m": what it points to */
   bool touches_memory, clobbers_flags;
+  bool is_att; /* the text's syntax; else Intel's */
 };
 
 static unsigned add_output(struct assembly *a, const char *constraint, LLVMTypeRef type) {
@@ -123,7 +141,7 @@ static void add_constraint(char *constraints, size_t size, const char *constrain
 
 static void assembly_emit(struct assembly *a) {
   struct lifter *l = a->l;
-  char constraints[256] = "";
+  char constraints[SLOT_COUNT * 2 * sizeof a->input_constraint[0]] = "";
   for (unsigned i = 0; i < a->output_count; i++)
     add_constraint(constraints, sizeof constraints, a->output_constraint[i]);
   LLVMTypeRef input_types[SLOT_COUNT];
@@ -142,8 +160,9 @@ static void assembly_emit(struct assembly *a) {
   else if (a->output_count > 1)
     result = LLVMStructTypeInContext(l->context, a->output_type, a->output_count, false);
   LLVMTypeRef type = LLVMFunctionType(result, input_types, a->input_count, false);
-  LLVMValueRef assembly = LLVMGetInlineAsm(type, a->text, strlen(a->text), constraints, strlen(constraints),
-                                           true, false, LLVMInlineAsmDialectIntel, false);
+  LLVMValueRef assembly =
+      LLVMGetInlineAsm(type, a->text, strlen(a->text), constraints, strlen(constraints), true, false,
+                       a->is_att ? LLVMInlineAsmDialectATT : LLVMInlineAsmDialectIntel, false);
   LLVMValueRef call = LLVMBuildCall2(l->builder, type, assembly, a->input, a->input_count, "");
   unsigned elementtype = LLVMGetEnumAttributeKindForName("elementtype", 11);
   for (unsigned i = 0; i < a->input_count; i++)
@@ -174,6 +193,8 @@ static const char *size_name(unsigned bytes) {
     return "tbyte ptr ";
   case 16:
     return "xmmword ptr ";
+  case 32:
+    return "ymmword ptr ";
   default:
     return ""; /* fnstenv, clflush …: the mnemonic says it */
   }
@@ -194,12 +215,48 @@ static bool accesses_memory(const struct insn *insn) {
   return false;
 }
 
+/* --- Vector registers of VEX forms ------------------------------------------------------------ */
+
+/* The lower halves of registers that are named in the text. */
+struct named_registers {
+  uint8_t used, written; /* a bit a register */
+  int output[GUEST_XMM_COUNT];
+};
+
+static void name_register(struct named_registers *named, unsigned reg, bool written) {
+  named->used |= (uint8_t)(1 << reg);
+  if (written)
+    named->written |= (uint8_t)(1 << reg);
+}
+
+/* A register that is written is an input, too: LLVM must not use it for anything before. */
+static void add_named(struct assembly *a, struct named_registers *named) {
+  for (unsigned reg = 0; reg < GUEST_XMM_COUNT; reg++) {
+    char constraint[16];
+    snprintf(constraint, sizeof constraint, "={xmm%u}", reg);
+    if (named->written & 1 << reg)
+      named->output[reg] = (int)add_output(a, constraint, a->l->xmm_type);
+    if (named->used & 1 << reg)
+      add_input(a, constraint + 1, a->l->xmm[reg]);
+  }
+}
+
+static void write_named(struct assembly *a, const struct named_registers *named) {
+  for (unsigned reg = 0; reg < GUEST_XMM_COUNT; reg++)
+    if (named->written & 1 << reg)
+      xmm_write(a->l, reg, a->output[named->output[reg]]);
+}
+
+/* --- Placing and writing ---------------------------------------------------------------------- */
+
 static struct placement place_operand(struct assembly *a, const struct insn *insn, unsigned i) {
   struct lifter *l = a->l;
   const struct operand *op = &insn->form.op[i];
   struct placement place = {-1, -1};
   switch (op->kind) {
   case OPERAND_XMM:
+    if (insn->form.attributes & INSN_VEX)
+      break;
     if (op->written) {
       place.output = (int)add_output(a, "=x", l->xmm_type);
       if (op->read || op->size != 16)
@@ -235,6 +292,9 @@ static void write_operand(struct assembly *a, const struct insn *insn, unsigned 
   case OPERAND_MEMORY:
     snprintf(text, sizeof text, "%s$%u", size_name(op->size), a->output_count + (unsigned)place.input);
     break;
+  case OPERAND_YMM:
+    snprintf(text, sizeof text, "ymm%u", op->reg);
+    break;
   case OPERAND_MMX:
     snprintf(text, sizeof text, "mm%u", op->reg);
     break;
@@ -244,6 +304,12 @@ static void write_operand(struct assembly *a, const struct insn *insn, unsigned 
   case OPERAND_CONSTANT:
     snprintf(text, sizeof text, "%u", operand_constant(insn, i));
     break;
+  case OPERAND_XMM:
+    if (insn->form.attributes & INSN_VEX) {
+      snprintf(text, sizeof text, "xmm%u", op->reg);
+      break;
+    }
+    /* fall through */
   default:
     snprintf(text, sizeof text, "$%u",
              place.output >= 0 ? (unsigned)place.output : a->output_count + (unsigned)place.input);
@@ -254,6 +320,7 @@ static void write_operand(struct assembly *a, const struct insn *insn, unsigned 
 static bool operand_is_supported(const struct operand *op) {
   switch (op->kind) {
   case OPERAND_XMM:
+  case OPERAND_YMM:
   case OPERAND_GPR:
   case OPERAND_MEMORY:
   case OPERAND_MMX:
@@ -320,6 +387,8 @@ void lift_passthrough(struct lifter *l, const struct insn *insn) {
   const struct trait *trait = trait_of(insn->form.mnemonic);
   struct assembly a = {.l = l};
   struct placement place[4];
+  struct named_registers named = {0};
+  const bool is_vex = insn->form.attributes & INSN_VEX;
   unsigned count = 0;
   for (; count < 4 && insn->form.op[count].kind != OPERAND_NONE; count++) {
     if (!operand_is_supported(&insn->form.op[count])) {
@@ -327,12 +396,16 @@ void lift_passthrough(struct lifter *l, const struct insn *insn) {
       return;
     }
     place[count] = place_operand(&a, insn, count);
+    if (is_vex && (operand_is(insn, count, OPERAND_XMM) || operand_is(insn, count, OPERAND_YMM)))
+      name_register(&named, insn->form.op[count].reg, insn->form.op[count].written);
   }
 
   int xmm0_output = -1, ecx_output = -1;
   if (trait->implicit & IMPLICIT_XMM0_READ)
     add_input(&a, "{xmm0}", l->xmm[0]);
-  if (trait->implicit & IMPLICIT_XMM0_WRITTEN)
+  if (trait->implicit & IMPLICIT_XMM0_WRITTEN && is_vex)
+    name_register(&named, 0, true);
+  else if (trait->implicit & IMPLICIT_XMM0_WRITTEN)
     xmm0_output = (int)add_output(&a, "={xmm0}", l->xmm_type);
   if (trait->implicit & IMPLICIT_EAX_EDX_READ) {
     add_input(&a, "{eax}", l->gpr[GPR_EAX]);
@@ -343,6 +416,7 @@ void lift_passthrough(struct lifter *l, const struct insn *insn) {
     if (accesses_memory(insn))
       add_tied(&a, (unsigned)ecx_output, l->gpr[GPR_ECX]);
   }
+  add_named(&a, &named);
   struct flag_outputs flag_outputs = add_flags(&a, insn, trait->flags);
   a.clobbers_flags = insn->flags_changed != 0;
 
@@ -361,11 +435,37 @@ void lift_passthrough(struct lifter *l, const struct insn *insn) {
       xmm_write(l, insn->form.op[i].reg, a.output[place[i].output]);
     else if (place[i].output >= 0)
       gpr_write(l, insn->form.op[i].reg, insn->form.op[i].size, a.output[place[i].output]);
+  write_named(&a, &named);
   if (xmm0_output >= 0)
     xmm_write(l, 0, a.output[xmm0_output]);
   if (ecx_output >= 0)
     gpr_write(l, GPR_ECX, 4, a.output[ecx_output]);
   write_flags(&a, insn, trait->flags, &flag_outputs);
+}
+
+/* The address of each element is the base, which LLVM puts into a register, plus an element of the index
+ * register. In AT&T syntax, where that need not be given a size. A fault leaves the elements before it done
+ * and their masks cleared, as the CPU does it. */
+void lift_gather(struct lifter *l, const struct insn *insn) {
+  enum { TARGET, MEMORY, MASK };
+  const struct operand *op = insn->form.op;
+  struct insn base = *insn;
+  base.form.op[MEMORY].index = REGISTER_NONE;
+  base.form.op[MEMORY].vector_index = 0;
+
+  struct assembly a = {.l = l, .is_att = true, .touches_memory = true};
+  struct named_registers named = {0};
+  name_register(&named, op[TARGET].reg, true);
+  name_register(&named, op[MASK].reg, true);
+  name_register(&named, op[MEMORY].index, false);
+  const unsigned input = add_input(&a, "r", operand_address(l, &base, MEMORY));
+  add_named(&a, &named);
+  const char class[2] = {'x', 'y'};
+  snprintf(a.text, sizeof a.text, "%s %%%cmm%u, (${%u:k},%%%cmm%u,%u), %%%cmm%u", insn_name(&insn->form),
+           class[op[MASK].kind == OPERAND_YMM], op[MASK].reg, a.output_count + input, class[op[MEMORY].hole],
+           op[MEMORY].index, 1u << op[MEMORY].scale, class[op[TARGET].kind == OPERAND_YMM], op[TARGET].reg);
+  assembly_emit(&a);
+  write_named(&a, &named);
 }
 
 void passthrough_text(struct lifter *l, const char *text) {

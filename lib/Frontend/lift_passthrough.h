@@ -7,6 +7,12 @@
 /* Emits the instruction itself around the guest's operands. */
 void lift_passthrough(struct lifter *l, const struct insn *insn);
 
+/* vgatherdps and its kin. */
+void lift_gather(struct lifter *l, const struct insn *insn);
+
+/* maskmovq, maskmovdqu, vmaskmovdqu (lift_simd.c). */
+void lift_maskmov(struct lifter *l, const struct insn *insn);
+
 /* An instruction given as text, without operands: sideeffect, touches no general register. */
 void passthrough_text(struct lifter *l, const char *text);
 

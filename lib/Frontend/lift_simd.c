@@ -101,7 +101,7 @@ static void lift_movq(struct lifter *l, const struct insn *insn) {
 /* maskmovq, maskmovdqu: the bytes of operand 0 whose mask byte is negative, to [edi]. The host's own
  * would take the address from the host's edi, which is another guest register. So a loop: bits of
  * the mask from the low end, the data shifted down by a byte a turn. */
-static void lift_maskmov(struct lifter *l, const struct insn *insn) {
+void lift_maskmov(struct lifter *l, const struct insn *insn) {
   LLVMTypeRef bytes = vector(l, 1), parts[3] = {l->i16, bytes, l->i32};
   LLVMValueRef data, mask;
   if (touches_mmx(insn)) {
@@ -228,11 +228,19 @@ VECTOR_FAMILY(lift_pcmpgtd, 4, VECTOR_GREATER)
 /* --- State ------------------------------------------------------------------------------------ */
 
 /* The 64-bit host's forms of these also move xmm8-15 (docs/fpu.md). */
-static void lift_fxsave(struct lifter *l, const struct insn *insn) {
+static void state_image(struct lifter *l, const struct insn *insn, unsigned helper) {
   state_store(l, offsetof(struct cpu_state, helper_argument), operand_address(l, insn, 0));
-  bool save = insn->form.mnemonic == ZYDIS_MNEMONIC_FXSAVE;
-  control_helper(l, save ? HELPER_fxsave : HELPER_fxrstor, insn_eip_value(l, insn));
+  control_helper(l, helper, insn_eip_value(l, insn));
 }
+
+#define STATE_IMAGE(name)                                                                                    \
+  static void lift_##name(struct lifter *l, const struct insn *insn) { state_image(l, insn, HELPER_##name); }
+STATE_IMAGE(fxsave)
+STATE_IMAGE(fxrstor)
+STATE_IMAGE(xsave)
+STATE_IMAGE(xsaveopt)
+STATE_IMAGE(xsavec)
+STATE_IMAGE(xrstor)
 
 /* --- The table -------------------------------------------------------------------------------- */
 
@@ -525,7 +533,11 @@ const struct lift_rule lift_rules_simd[] = {
     PASS(LDMXCSR),
     PASS(STMXCSR),
     ROW(FXSAVE, lift_fxsave),
-    ROW(FXRSTOR, lift_fxsave),
+    ROW(FXRSTOR, lift_fxrstor),
+    ROW(XSAVE, lift_xsave),
+    ROW(XSAVEOPT, lift_xsaveopt),
+    ROW(XSAVEC, lift_xsavec),
+    ROW(XRSTOR, lift_xrstor),
     PASS(PREFETCHNTA),
     PASS(PREFETCHT0),
     PASS(PREFETCHT1),

@@ -140,17 +140,9 @@ static void lift_rdtsc(struct lifter *l, const struct insn *insn) {
     gpr_write(l, GPR_ECX, 4, code.value[2]);
 }
 
-/* xcr[ecx]; a number that does not exist is the host's #GP, and the guest's. */
+/* The guest's XCR0 has less than the host's. */
 static void lift_xgetbv(struct lifter *l, const struct insn *insn) {
-  (void)insn;
-  struct host_asm code = {.text = "xgetbv",
-                          .outputs = "={eax},={edx}",
-                          .inputs = "{ecx}",
-                          .result = {l->i32, l->i32},
-                          .effects = true};
-  host_asm(l, &code, &l->gpr[GPR_ECX], 1);
-  gpr_write(l, GPR_EAX, 4, code.value[0]);
-  gpr_write(l, GPR_EDX, 4, code.value[1]);
+  control_helper(l, HELPER_xgetbv, insn_eip_value(l, insn));
 }
 
 /* rdrand, rdseed: CF says whether there was a number; the other flags are cleared. */

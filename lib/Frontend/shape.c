@@ -105,14 +105,14 @@ bool shape_can_fuse(const struct insn *first, const struct insn *second) {
 }
 
 /* The index of the memory operand whose address can be taken apart; -1. pop computes its address with the new
- * esp; string operands are implicit; lea has no access. */
+ * esp; string operands are implicit; lea has no access; a gather has several addresses. */
 static int address_operand(const struct insn_form *form) {
   if (form->mnemonic == ZYDIS_MNEMONIC_POP || form->mnemonic == ZYDIS_MNEMONIC_LEA ||
-      form->attributes & (INSN_STRING | INSN_VEX))
+      form->attributes & INSN_STRING)
     return -1;
   for (int i = 0; i < 4; i++)
     if (form->op[i].kind == OPERAND_MEMORY)
-      return form->op[i].reg == REGISTER_TEMPORARY ? -1 : i;
+      return form->op[i].reg == REGISTER_TEMPORARY || form->op[i].vector_index ? -1 : i;
   return -1;
 }
 

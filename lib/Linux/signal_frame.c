@@ -4,12 +4,13 @@
  * Layout and order are those of an x86-64 kernel (arch/x86/kernel/signal_32.c, ia32_setup_frame() and
  * ia32_setup_rt_frame()), from the top of the stack down:
  *
- *     fxsave image     512 bytes, 64-byte aligned; its last 48 bytes, where the kernel describes an
- *                      XSAVE area that follows, are zero: there is none
+ *     xsave image      64-byte aligned: an fxsave image of 512 bytes, the header, the upper halves of ymm
+ *                      registers, and a magic number; the last 48 bytes of the fxsave image describe it.
+ *                      For a guest whose CPUID has no XSAVE, the fxsave image alone
  *     fsave image      112 bytes directly below: what sigcontext.fpstate points at
  *     the frame        struct signal_frame or struct rt_signal_frame; (esp + 4) % 16 == 0, as after a call
  *
- * Sigreturn believes the fsave image for the x87 registers and the fxsave image for xmm and MXCSR, again
+ * Sigreturn believes the fsave image for the x87 registers and the xsave image for xmm, ymm and MXCSR, again
  * as the kernel does. */
 #include "Linux/segment.h"
 #include "Linux/signal_calls.h"
@@ -17,6 +18,8 @@
 #include "Linux/syscall.h"
 #include "Linux/syscall_functions.h"
 
+#include "Runtime/cpuid.h"
+#include "Runtime/fpu.h"
 #include "Runtime/guest_memory.h"
 
 #include <errno.h>
@@ -47,15 +50,32 @@ struct guest_fxsave {
   uint32_t mxcsr, mxcsr_mask;
   uint8_t st[8][16];
   uint8_t xmm[16][16];
-  uint8_t unused[96];
+  uint8_t unused[48];
+  struct {
+    uint32_t magic, extended_size; /* of fsave image, xsave image and second magic number */
+    uint64_t components;
+    uint32_t size; /* of the xsave image */
+    uint32_t unused[7];
+  } software; /* struct _fpx_sw_bytes */
 } __attribute__((aligned(16)));
 _Static_assert(sizeof(struct guest_fxsave) == 512, "FXSAVE");
+enum { XSTATE_MAGIC = 0x46505853, XSTATE_MAGIC2 = 0x46505845 };
+
+/* XSAVE's standard format, with all that a guest can have. */
+struct guest_xsave {
+  struct guest_fxsave fx;
+  uint64_t components, compact, reserved[6];
+  uint8_t ymm_high[16][16];
+  uint32_t magic2; /* the kernel's; directly behind the components that are in XCR0 */
+};
+_Static_assert(offsetof(struct guest_xsave, components) == XSAVE_HEADER, "XSAVE");
+_Static_assert(offsetof(struct guest_xsave, ymm_high) == XSAVE_YMM, "XSAVE");
 
 /* What sigcontext.fpstate points at. */
 struct guest_fpstate {
   struct guest_fsave legacy;
   uint16_t status;
-  uint16_t magic; /* 0: an fxsave image follows; 0xFFFF: none */
+  uint16_t magic; /* 0: an fxsave or xsave image follows; 0xFFFF: none */
 };
 enum { FXSAVE_OFFSET = 112 };
 _Static_assert(sizeof(struct guest_fpstate) == FXSAVE_OFFSET, "_fpstate_32 up to its fxsave image");
@@ -71,8 +91,9 @@ struct signal_frame {
 _Static_assert(offsetof(struct signal_frame, extra_mask) == 720 && sizeof(struct signal_frame) == 732,
                "sigframe_ia32");
 
+enum { UC_FP_XSTATE = 1 };
 struct guest_ucontext {
-  uint32_t flags, link;
+  uint32_t flags, link; /* flags: UC_FP_XSTATE, the FPU state is an xsave image */
   uint32_t stack_base, stack_flags, stack_size;
   struct guest_sigcontext context;
   uint32_t mask[2];
@@ -154,7 +175,18 @@ static void fsave_into_fxsave(struct guest_fxsave *fx, const struct guest_fsave 
     memcpy(fx->st[i], from->st[i], 10);
 }
 
-static const struct guest_fxsave fpu_at_reset = {.control = 0x37F, .mxcsr = 0x1F80};
+/* Bytes of the xsave image with the components of `xcr0`; of the fxsave image where there is none. */
+static uint32_t image_size(uint64_t xcr0) {
+  if (!xcr0)
+    return sizeof(struct guest_fxsave);
+  return xcr0 & XSTATE_YMM ? offsetof(struct guest_xsave, magic2) : offsetof(struct guest_xsave, ymm_high);
+}
+
+static void reset_fpu(struct cpu_state *cpu) {
+  static const struct guest_fxsave at_reset = {.control = 0x37F, .mxcsr = 0x1F80};
+  runtime_fpu_load(cpu, &at_reset);
+  memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
+}
 
 /* --- Building ------------------------------------------------------------------------------ */
 
@@ -177,8 +209,10 @@ static guest_addr place_frame(struct thread *thread, const struct guest_sigactio
     sp = action->restorer; /* how it was done before sigaltstack(2) */
     entering = true;
   }
-  const uint32_t fxsave = (sp - sizeof(struct guest_fxsave)) & -64u;
-  *fpstate = fxsave - FXSAVE_OFFSET;
+  const uint64_t xcr0 = guest_xcr0();
+  const uint32_t magic2_size = xcr0 ? sizeof(uint32_t) : 0;
+  const uint32_t image = (sp - image_size(xcr0) - magic2_size) & -64u;
+  *fpstate = image - FXSAVE_OFFSET;
   const uint32_t frame = ((*fpstate - size + 4) & -16u) - 4;
   if ((nested || entering) && !signal_on_altstack_memory(thread, frame))
     return 0;
@@ -217,13 +251,26 @@ static void fill_context(struct guest_sigcontext *to, const struct thread *threa
 static int write_fpstate(const struct cpu_state *cpu, guest_addr fpstate) {
   struct {
     struct guest_fpstate legacy;
-    struct guest_fxsave fx;
+    struct guest_xsave x;
   } image;
-  _Static_assert(offsetof(__typeof__(image), fx) == FXSAVE_OFFSET, "no gap between the images");
-  runtime_fpu_save(cpu, &image.fx);
-  memset(image.fx.unused, 0, sizeof image.fx.unused);
-  fsave_from_fxsave(&image.legacy, &image.fx, cpu);
-  return guest_copy_out(fpstate, &image, sizeof image);
+  _Static_assert(offsetof(__typeof__(image), x) == FXSAVE_OFFSET, "no gap between the images");
+  const uint64_t xcr0 = guest_xcr0();
+  uint32_t size = FXSAVE_OFFSET + image_size(xcr0);
+  memset(&image.x, 0, sizeof image.x);
+  runtime_fpu_save(cpu, &image.x.fx);
+  fsave_from_fxsave(&image.legacy, &image.x.fx, cpu);
+  if (xcr0) {
+    const uint32_t magic2 = XSTATE_MAGIC2;
+    image.x.fx.software.magic = XSTATE_MAGIC;
+    image.x.fx.software.extended_size = size + sizeof magic2;
+    image.x.fx.software.components = xcr0;
+    image.x.fx.software.size = size - FXSAVE_OFFSET;
+    image.x.components = fpu_components_in_use(cpu) | XSTATE_X87 | XSTATE_SSE;
+    memcpy(image.x.ymm_high, cpu->ymm_high, sizeof cpu->ymm_high);
+    memcpy((uint8_t *)&image + size, &magic2, sizeof magic2);
+    size += sizeof magic2;
+  }
+  return guest_copy_out(fpstate, &image, size);
 }
 
 /* Where the handler returns to. */
@@ -266,7 +313,8 @@ static int push_rt_frame(struct thread *thread, int signal, const siginfo_t *inf
       .signal = signal,
       .info_address = *address + offsetof(struct rt_signal_frame, info),
       .context_address = *address + offsetof(struct rt_signal_frame, ucontext),
-      .ucontext = {.stack_base = thread->altstack_base,
+      .ucontext = {.flags = guest_xcr0() ? UC_FP_XSTATE : 0,
+                   .stack_base = thread->altstack_base,
                    .stack_flags = thread->altstack_flags,
                    .stack_size = thread->altstack_size,
                    .mask = {(uint32_t)mask, (uint32_t)(mask >> 32)}},
@@ -300,27 +348,56 @@ int signal_frame_push(struct thread *thread, int signal, const siginfo_t *info,
   segment_load_or_clear(cpu, SEG_SS, SELECTOR_USER_DATA);
   segment_load_or_clear(cpu, SEG_DS, SELECTOR_USER_DATA);
   segment_load_or_clear(cpu, SEG_ES, SELECTOR_USER_DATA);
-  runtime_fpu_load(cpu, &fpu_at_reset);
+  reset_fpu(cpu);
   runtime_redirect(cpu);
   return 0;
 }
 
 /* --- Returning ----------------------------------------------------------------------------- */
 
+/* Does the fxsave image's description of what follows it hold? What does not is a frame of a program that
+ * knows only fxsave, and copied no more (check_xstate_in_sigframe()). */
+static bool has_xsave_image(const struct guest_fxsave *fx, guest_addr image, uint64_t xcr0) {
+  uint32_t magic2;
+  return xcr0 && fx->software.magic == XSTATE_MAGIC &&
+         fx->software.size >= image_size(XSTATE_X87 | XSTATE_SSE) && fx->software.size <= image_size(xcr0) &&
+         fx->software.size <= fx->software.extended_size &&
+         guest_copy_in(&magic2, image + fx->software.size, sizeof magic2) == 0 && magic2 == XSTATE_MAGIC2;
+}
+
+/* What the image does not have, or does not vouch for, is put into its initial state. */
 static int restore_fpstate(struct cpu_state *cpu, guest_addr fpstate) {
-  if (!fpstate) {
-    runtime_fpu_load(cpu, &fpu_at_reset);
+  reset_fpu(cpu);
+  if (!fpstate)
     return 0;
-  }
+  const guest_addr image = fpstate + FXSAVE_OFFSET;
   struct guest_fsave legacy;
-  struct guest_fxsave fx;
-  if (guest_copy_in(&legacy, fpstate, sizeof legacy) < 0 ||
-      guest_copy_in(&fx, fpstate + FXSAVE_OFFSET, sizeof fx) < 0)
+  struct guest_xsave x;
+  uint64_t components = XSTATE_X87 | XSTATE_SSE;
+  if (guest_copy_in(&legacy, fpstate, sizeof legacy) < 0 || guest_copy_in(&x.fx, image, sizeof x.fx) < 0)
     return -EFAULT;
-  enum { MXCSR_BITS = 0xFFFF }; /* others would be #GP for fxrstor */
-  fx.mxcsr &= MXCSR_BITS;
-  fsave_into_fxsave(&fx, &legacy);
-  runtime_fpu_load(cpu, &fx);
+  if (has_xsave_image(&x.fx, image, guest_xcr0())) {
+    if (guest_copy_in(&x, image, image_size(guest_xcr0())) < 0)
+      return -EFAULT;
+    static const uint64_t zero[6];
+    if (x.components & ~guest_xcr0() || x.compact || memcmp(x.reserved, zero, sizeof zero) != 0)
+      return -EINVAL;
+    components = x.components & x.fx.software.components;
+  }
+  if (!fpu_image_is_valid(&x.fx))
+    return -EINVAL;
+  fsave_into_fxsave(&x.fx, &legacy);
+  if (!(components & XSTATE_X87)) {
+    x.fx.control = 0x37F;
+    x.fx.status = x.fx.tag = 0;
+  }
+  if (!(components & XSTATE_SSE))
+    memset(x.fx.xmm, 0, sizeof x.fx.xmm);
+  runtime_fpu_load(cpu, &x.fx);
+  if (components & XSTATE_YMM) {
+    memcpy(cpu->ymm_high, x.ymm_high, sizeof cpu->ymm_high);
+    runtime_use_ymm();
+  }
   return 0;
 }
 

@@ -78,6 +78,7 @@ static void copy_cpu(struct cpu_state *to, const struct cpu_state *from) {
   memcpy(to->segment_base, from->segment_base, sizeof to->segment_base);
   memcpy(to->segment_selector, from->segment_selector, sizeof to->segment_selector);
   memcpy(to->xmm, from->xmm, sizeof to->xmm);
+  memcpy(to->ymm_high, from->ymm_high, sizeof to->ymm_high);
 }
 
 struct thread *thread_new(struct thread *parent, struct process *process, const struct clone_request *request,

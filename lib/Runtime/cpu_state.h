@@ -1,8 +1,8 @@
 /* The register file: everything translated code knows about one guest CPU (one guest thread).
  *
  * While translated code runs, the general registers live in host registers (see
- * docs/guest-abi.md), xmm0-7 in the host's xmm0-7, the x87/MMX state and MXCSR in the host's own
- * FPU. Whenever C code runs, gpr[], eip and xmm[] here are the truth, and the x87/MMX state and
+ * docs/guest-abi.md), ymm0-7 in the host's ymm0-7, the x87/MMX state and MXCSR in the host's own
+ * FPU. Whenever C code runs, gpr[], eip, xmm[] and ymm_high[] here are the truth, and the x87/MMX state and
  * MXCSR are still in the host's FPU: C code of this project uses neither x87 nor MMX and no
  * floating-point arithmetic between guest instructions.
  *
@@ -79,6 +79,9 @@ struct cpu_state {
   uint64_t self;            /* address of this struct */
   void *owner;              /* the Linux layer's thread object */
 
+  /* Bits 128-255 of ymm0-7. Code that makes one of them non-zero calls runtime_use_ymm(). */
+  uint8_t ymm_high[8][16] __attribute__((aligned(16)));
+
   struct jump_cache_entry jump_cache[JUMP_CACHE_SIZE];
 };
 
@@ -101,7 +104,8 @@ CPU_STATE_OFFSET(frame_base, 240);
 CPU_STATE_OFFSET(redirect, 248);
 CPU_STATE_OFFSET(runtime_private, 256);
 CPU_STATE_OFFSET(self, 264);
-CPU_STATE_OFFSET(jump_cache, 280);
+CPU_STATE_OFFSET(ymm_high, 288);
+CPU_STATE_OFFSET(jump_cache, 416);
 
 /* EFLAGS as one 32-bit value, from and to the fields. */
 static inline uint32_t cpu_eflags(const struct cpu_state *cpu) {

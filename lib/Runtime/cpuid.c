@@ -1,37 +1,153 @@
 /* The guest's CPUID: the host's identity and caches, and of its features those that the lifter
- * implements and a 32-bit user program can use. */
+ * implements and a 32-bit user program can use.
+ *
+ * A feature is a row of one table. It is reported if the host has it and everything that it needs. */
 #include "Runtime/cpuid.h"
+#include "Runtime/fpu.h"
 
 #include <cpuid.h>
+#include <stdbool.h>
 #include <stddef.h>
 
-/* Leaf 1, EDX. No SYSENTER: system calls are int 0x80. */
-enum {
-  LEAF1_EDX = 1u << 0 /* FPU */ | 1u << 4 /* TSC */ | 1u << 8 /* CX8 */ | 1u << 15 /* CMOV */ | 1u << 19 /* CLFSH */ |
-              1u << 23 /* MMX */ | 1u << 24 /* FXSR */ | 1u << 25 /* SSE */ | 1u << 26 /* SSE2 */,
-  LEAF1_ECX = 1u << 0 /* SSE3 */ | 1u << 1 /* PCLMULQDQ */ | 1u << 9 /* SSSE3 */ | 1u << 19 /* SSE4.1 */ |
-              1u << 20 /* SSE4.2 */ | 1u << 23 /* POPCNT */ | 1u << 25 /* AES */,
-  EXTENDED1_ECX = 1u << 0, /* LAHF */
+/* --- What the host says ----------------------------------------------------------------------------
+ * CPUID takes microseconds on a virtual machine, and libc asks for some leaves again and again, so what is
+ * asked often is kept. Two threads may fill in the same row; they write the same. */
+
+struct leaf {
+  uint32_t leaf, subleaf;
+  struct cpuid_result result;
+  bool known; /* written last */
 };
 
-static struct cpuid_result host(uint32_t leaf, uint32_t subleaf) {
+static struct cpuid_result ask(uint32_t leaf, uint32_t subleaf) {
   struct cpuid_result r = {0};
   __cpuid_count(leaf, subleaf, r.eax, r.ebx, r.ecx, r.edx);
   return r;
 }
+
+static struct cpuid_result host(uint32_t leaf, uint32_t subleaf) {
+  static struct leaf leaves[] = {
+      {.leaf = 0},
+      {.leaf = 1},
+      {.leaf = 2},
+      {.leaf = 7},
+      {.leaf = 7, .subleaf = 1},
+      {.leaf = 13, .subleaf = 1},
+      {.leaf = 0x80000000},
+      {.leaf = 0x80000001},
+      {.leaf = 0x80000002},
+      {.leaf = 0x80000003},
+      {.leaf = 0x80000004},
+      {.leaf = 0x80000005},
+      {.leaf = 0x80000006},
+      {.leaf = 0x80000007},
+  };
+  for (size_t i = 0; i < sizeof leaves / sizeof leaves[0]; i++) {
+    struct leaf *row = &leaves[i];
+    if (row->leaf != leaf || row->subleaf != subleaf)
+      continue;
+    if (!__atomic_load_n(&row->known, __ATOMIC_ACQUIRE)) {
+      row->result = ask(leaf, subleaf);
+      __atomic_store_n(&row->known, true, __ATOMIC_RELEASE);
+    }
+    return row->result;
+  }
+  return ask(leaf, subleaf);
+}
+
+/* A leaf beyond the highest would give what the highest one gives. */
+static struct cpuid_result host_if_there(uint32_t leaf, uint32_t subleaf) {
+  return host(leaf & 0x80000000, 0).eax >= leaf ? host(leaf, subleaf) : (struct cpuid_result){0};
+}
+
+/* --- Features ---------------------------------------------------------------------------------------- */
+
+/* Where feature bits are. */
+enum word {
+  LEAF_1_ECX,
+  LEAF_1_EDX,
+  LEAF_7_EBX,
+  LEAF_7_ECX,
+  LEAF_7_EDX,
+  LEAF_13_EAX,
+  EXTENDED_1_ECX,
+  EXTENDED_1_EDX
+};
+
+static uint32_t host_word(enum word word) {
+  switch (word) {
+  case LEAF_1_ECX:
+    return host(1, 0).ecx;
+  case LEAF_1_EDX:
+    return host(1, 0).edx;
+  case LEAF_7_EBX:
+    return host_if_there(7, 0).ebx;
+  case LEAF_7_ECX:
+    return host_if_there(7, 0).ecx;
+  case LEAF_7_EDX:
+    return host_if_there(7, 0).edx;
+  case LEAF_13_EAX:
+    return host_if_there(13, 1).eax;
+  case EXTENDED_1_ECX:
+    return host_if_there(0x80000001, 0).ecx;
+  default:
+    return host_if_there(0x80000001, 0).edx;
+  }
+}
+
+/* Names as QEMU has them. */
+static const struct feature {
+  const char *name;
+  uint8_t word, bit; /* enum word */
+  uint8_t state;     /* XSTATE_*: components of XCR0 that it needs */
+} features[] = {
+    /* Leaf 1, EDX. No SYSENTER: system calls are int 0x80. */
+    {"fpu", LEAF_1_EDX, 0, 0},
+    {"tsc", LEAF_1_EDX, 4, 0},
+    {"cx8", LEAF_1_EDX, 8, 0},
+    {"cmov", LEAF_1_EDX, 15, 0},
+    {"clflush", LEAF_1_EDX, 19, 0},
+    {"mmx", LEAF_1_EDX, 23, 0},
+    {"fxsr", LEAF_1_EDX, 24, 0},
+    {"sse", LEAF_1_EDX, 25, 0},
+    {"sse2", LEAF_1_EDX, 26, 0},
+    /* Leaf 1, ECX. */
+    {"pni", LEAF_1_ECX, 0, 0},
+    {"pclmulqdq", LEAF_1_ECX, 1, 0},
+    {"ssse3", LEAF_1_ECX, 9, 0},
+    {"sse4.1", LEAF_1_ECX, 19, 0},
+    {"sse4.2", LEAF_1_ECX, 20, 0},
+    {"popcnt", LEAF_1_ECX, 23, 0},
+    {"aes", LEAF_1_ECX, 25, 0},
+    /* Leaf 0x80000001, ECX. */
+    {"lahf_lm", EXTENDED_1_ECX, 0, 0},
+};
+
+static uint32_t guest_word(enum word word) {
+  uint32_t bits = 0;
+  for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
+    if (features[i].word == word && (features[i].state & ~guest_xcr0()) == 0)
+      bits |= 1u << features[i].bit;
+  return bits & host_word(word);
+}
+
+/* What the host's kernel has switched on, of what is implemented. */
+uint64_t guest_xcr0(void) { return 0; }
+
+/* --- Leaves --------------------------------------------------------------------------------------------- */
 
 struct cpuid_result guest_cpuid(uint32_t leaf, uint32_t subleaf) {
   struct cpuid_result r = {0};
   switch (leaf) {
   case 0: /* highest leaf, vendor */
     r = host(0, 0);
-    r.eax = 7;
+    r.eax = guest_xcr0() ? 13 : 7;
     break;
   case 1: /* family, features */
     r = host(1, 0);
     r.ebx = (r.ebx & 0x0000FF00) | 1 << 16; /* clflush line; one logical CPU */
-    r.ecx &= LEAF1_ECX;
-    r.edx &= LEAF1_EDX;
+    r.ecx = guest_word(LEAF_1_ECX);
+    r.edx = guest_word(LEAF_1_EDX);
     break;
   case 2: /* caches */
     r = host(2, 0);
@@ -39,13 +155,19 @@ struct cpuid_result guest_cpuid(uint32_t leaf, uint32_t subleaf) {
   case 4:
     r = host(4, subleaf);
     break;
+  case 7:
+    if (subleaf == 0)
+      r = (struct cpuid_result){
+          .ebx = guest_word(LEAF_7_EBX), .ecx = guest_word(LEAF_7_ECX), .edx = guest_word(LEAF_7_EDX)};
+    break;
   case 0x80000000:
     r = host(leaf, 0);
     r.eax = 0x80000008;
     break;
   case 0x80000001:
     r.eax = host(leaf, 0).eax;
-    r.ecx = EXTENDED1_ECX;
+    r.ecx = guest_word(EXTENDED_1_ECX);
+    r.edx = guest_word(EXTENDED_1_EDX);
     break;
   case 0x80000002: /* name */
   case 0x80000003:

@@ -1,5 +1,6 @@
-/* The guest's x87, MMX, SSE state, which is the host's own, as images in memory (docs/fpu.md). */
+/* The guest's x87, MMX, SSE and AVX state, which is the host's own, as images in memory (docs/fpu.md). */
 #include "Runtime/fpu.h"
+#include "Runtime/cpuid.h"
 #include "Runtime/engine.h"
 #include "Runtime/guest_memory.h"
 
@@ -11,6 +12,7 @@ enum {
   FXSAVE_FIP = 8,
   FXSAVE_MXCSR = 24,
   FXSAVE_MXCSR_MASK = 28,
+  FXSAVE_ST = 32,
   FXSAVE_XMM = 160,
   FXSAVE_XMM_SIZE = 128,
 };
@@ -128,4 +130,167 @@ void runtime_fpu_load(struct cpu_state *cpu, const void *fxsave) {
   memcpy(image + FXSAVE_MXCSR, &mxcsr, sizeof mxcsr);
   memcpy(cpu->xmm, image + FXSAVE_XMM, FXSAVE_XMM_SIZE);
   __asm__ volatile("fxrstor %0" : : "m"(image));
+}
+
+/* --- xsave and its kin (SDM vol. 1, 13.4 to 13.8) ------------------------------------------------------ */
+
+uint8_t fpu_uses_ymm;
+
+void runtime_use_ymm(void) { fpu_uses_ymm = 1; }
+
+enum { MXCSR_AT_RESET = 0x1F80, XSAVE_ALIGNMENT = 64, XSAVE_YMM_WRITTEN = 128 };
+_Static_assert(sizeof((struct cpu_state *)0)->ymm_high == XSAVE_YMM_WRITTEN, "ymm7 is the last");
+
+/* Bytes 512-575. */
+struct xsave_header {
+  uint64_t components; /* XSTATE_BV */
+  uint64_t compact;    /* XCOMP_BV */
+  uint64_t reserved[6];
+};
+_Static_assert(sizeof(struct xsave_header) == XSAVE_HEADER_SIZE, "as in the image");
+#define XSAVE_COMPACT_FORMAT (1ull << 63)
+
+static bool is_zero(const void *bytes, size_t size) {
+  const uint8_t *at = bytes;
+  while (size && !*at)
+    at++, size--;
+  return size == 0;
+}
+
+/* The host knows of the x87, which it has; the vector registers are in the register file. */
+static uint64_t x87_in_use(void) {
+  enum { EXTENDED_STATE = 13, HAS_XGETBV1 = 1 << 2, IN_USE = 1 };
+  if (!(guest_cpuid(EXTENDED_STATE, 1).eax & HAS_XGETBV1))
+    return XSTATE_X87;
+  uint32_t low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(IN_USE));
+  return low & XSTATE_X87;
+}
+
+uint64_t fpu_components_in_use(const struct cpu_state *cpu) {
+  uint64_t in_use = x87_in_use();
+  if (!is_zero(cpu->xmm, sizeof cpu->xmm))
+    in_use |= XSTATE_SSE;
+  if (!is_zero(cpu->ymm_high, sizeof cpu->ymm_high))
+    in_use |= XSTATE_YMM;
+  return in_use;
+}
+
+/* The first byte of [address, address + size) that cannot be accessed. At most two pages are touched. */
+static bool inaccessible(guest_addr address, uint32_t size, uint8_t permission, guest_addr *where) {
+  const guest_addr last = address + size - 1;
+  *where = address;
+  if (!(guest_memory_page(address) & permission))
+    return true;
+  *where = last & ~(guest_addr)(GUEST_PAGE_SIZE - 1);
+  return !(guest_memory_page(last) & permission);
+}
+
+/* Writes one part of the image. False if another thread has taken the page away since it was looked at. */
+static bool put(guest_addr image, uint32_t offset, const void *bytes, size_t size, guest_addr *address) {
+  *address = image + offset;
+  return guest_copy_out(image + offset, bytes, size) == 0;
+}
+
+int fpu_xsave(struct cpu_state *cpu, guest_addr image, uint64_t wanted, enum xsave_kind kind,
+              guest_addr *address) {
+  if (image % XSAVE_ALIGNMENT)
+    return TRAP_GP;
+  wanted &= guest_xcr0();
+  const uint32_t size = wanted & XSTATE_YMM ? XSAVE_YMM + XSAVE_YMM_WRITTEN : XSAVE_YMM;
+  if (inaccessible(image, size, GUEST_PAGE_WRITE, address))
+    return TRAP_PF;
+
+  uint8_t legacy[FXSAVE_SIZE];
+  uint32_t mxcsr;
+  runtime_fpu_save(cpu, legacy);
+  memcpy(&mxcsr, legacy + FXSAVE_MXCSR, sizeof mxcsr);
+  uint64_t in_use = fpu_components_in_use(cpu);
+  if (mxcsr != MXCSR_AT_RESET)
+    in_use |= XSTATE_SSE;
+
+  /* Components in their initial configuration are left out by all but the plain form. */
+  const uint64_t written = kind == XSAVE_PLAIN ? wanted : wanted & in_use;
+  const uint64_t with_mxcsr =
+      kind == XSAVE_COMPACT ? written & XSTATE_SSE : wanted & (XSTATE_SSE | XSTATE_YMM);
+  struct xsave_header header = {0};
+  if (kind != XSAVE_COMPACT && guest_copy_in(&header, image + XSAVE_HEADER, sizeof header.components) < 0)
+    return TRAP_PF;
+  header.components = (kind == XSAVE_COMPACT ? 0 : header.components & ~wanted) | (wanted & in_use);
+  header.compact = XSAVE_COMPACT_FORMAT | wanted;
+
+  const size_t header_size = kind == XSAVE_COMPACT ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
+  bool good = put(image, XSAVE_HEADER, &header, header_size, address);
+  if (written & XSTATE_X87)
+    good = good && put(image, 0, legacy, FXSAVE_MXCSR, address) &&
+           put(image, FXSAVE_ST, legacy + FXSAVE_ST, FXSAVE_XMM - FXSAVE_ST, address);
+  if (with_mxcsr)
+    good = good && put(image, FXSAVE_MXCSR, legacy + FXSAVE_MXCSR, FXSAVE_ST - FXSAVE_MXCSR, address);
+  if (written & XSTATE_SSE)
+    good = good && put(image, FXSAVE_XMM, cpu->xmm, FXSAVE_XMM_SIZE, address);
+  if (written & XSTATE_YMM)
+    good = good && put(image, XSAVE_YMM, cpu->ymm_high, XSAVE_YMM_WRITTEN, address);
+  return good ? -1 : TRAP_PF;
+}
+
+/* Loads the x87 from an image, or its initial configuration, as xrstor does: the host keeps track of which.
+ */
+static void restore_x87(const uint8_t legacy[FXSAVE_SIZE], bool initial) {
+  struct {
+    uint8_t legacy[FXSAVE_SIZE];
+    struct xsave_header header;
+  } image __attribute__((aligned(XSAVE_ALIGNMENT))) = {.header.components = initial ? 0 : XSTATE_X87};
+  memcpy(image.legacy, legacy, FXSAVE_SIZE);
+  __asm__ volatile("xrstor %0" : : "m"(image), "a"(XSTATE_X87), "d"(0));
+}
+
+static bool header_is_valid(const struct xsave_header *header) {
+  const uint64_t known = guest_xcr0();
+  if (!(header->compact & XSAVE_COMPACT_FORMAT))
+    return !(header->components & ~known) && !header->compact && !header->reserved[0];
+  return !(header->compact & ~XSAVE_COMPACT_FORMAT & ~known) && !(header->components & ~header->compact) &&
+         is_zero(header->reserved, sizeof header->reserved);
+}
+
+int fpu_xrstor(struct cpu_state *cpu, guest_addr image, uint64_t wanted, guest_addr *address) {
+  if (image % XSAVE_ALIGNMENT)
+    return TRAP_GP;
+  wanted &= guest_xcr0();
+  uint8_t legacy[FXSAVE_SIZE], ymm_high[XSAVE_YMM_WRITTEN];
+  struct xsave_header header;
+  if (inaccessible(image, XSAVE_YMM, GUEST_PAGE_READ, address) ||
+      guest_copy_in(legacy, image, sizeof legacy) < 0 ||
+      guest_copy_in(&header, image + XSAVE_HEADER, sizeof header) < 0)
+    return TRAP_PF;
+  if (!header_is_valid(&header))
+    return TRAP_GP;
+  const bool compact = header.compact & XSAVE_COMPACT_FORMAT;
+  const uint64_t loaded = wanted & header.components;
+  const bool loads_mxcsr = compact ? loaded & XSTATE_SSE : wanted & (XSTATE_SSE | XSTATE_YMM);
+  if (loads_mxcsr && !fpu_image_is_valid(legacy))
+    return TRAP_GP;
+  if (loaded & XSTATE_YMM) {
+    *address = image + XSAVE_YMM;
+    if (guest_copy_in(ymm_high, image + XSAVE_YMM, sizeof ymm_high) < 0)
+      return TRAP_PF;
+  }
+
+  if (wanted & XSTATE_X87)
+    restore_x87(legacy, !(loaded & XSTATE_X87));
+  uint32_t mxcsr = MXCSR_AT_RESET;
+  if (loads_mxcsr)
+    memcpy(&mxcsr, legacy + FXSAVE_MXCSR, sizeof mxcsr);
+  if (loads_mxcsr || wanted & XSTATE_SSE)
+    __asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
+  if (loaded & XSTATE_SSE)
+    memcpy(cpu->xmm, legacy + FXSAVE_XMM, FXSAVE_XMM_SIZE);
+  else if (wanted & XSTATE_SSE)
+    memset(cpu->xmm, 0, sizeof cpu->xmm);
+  if (loaded & XSTATE_YMM) {
+    runtime_use_ymm();
+    memcpy(cpu->ymm_high, ymm_high, sizeof ymm_high);
+  } else if (wanted & XSTATE_YMM) {
+    memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
+  }
+  return -1;
 }

@@ -220,6 +220,49 @@ static void helper_fxrstor(struct cpu_state *cpu) {
     runtime_fpu_load(cpu, image);
 }
 
+/* What xsave and its kin ended in (fpu.h). */
+static void finish_xsave(struct cpu_state *cpu, int vector, guest_addr address, bool write) {
+  if (vector == TRAP_PF)
+    raise_page_fault(cpu, address, write);
+  else if (vector >= 0)
+    raise_trap(cpu, (uint32_t)vector, 0, 0);
+}
+
+static uint64_t edx_eax(const struct cpu_state *cpu) {
+  return (uint64_t)cpu->gpr[GPR_EDX] << 32 | cpu->gpr[GPR_EAX];
+}
+
+static void save_state(struct cpu_state *cpu, enum xsave_kind kind) {
+  guest_addr address = 0;
+  int vector = TRAP_UD;
+  if (guest_xcr0())
+    vector = fpu_xsave(cpu, cpu->helper_argument, edx_eax(cpu), kind, &address);
+  finish_xsave(cpu, vector, address, true);
+}
+
+static void helper_xsave(struct cpu_state *cpu) { save_state(cpu, XSAVE_PLAIN); }
+static void helper_xsaveopt(struct cpu_state *cpu) { save_state(cpu, XSAVE_OPTIMISED); }
+static void helper_xsavec(struct cpu_state *cpu) { save_state(cpu, XSAVE_COMPACT); }
+
+static void helper_xrstor(struct cpu_state *cpu) {
+  guest_addr address = 0;
+  int vector = guest_xcr0() ? fpu_xrstor(cpu, cpu->helper_argument, edx_eax(cpu), &address) : TRAP_UD;
+  finish_xsave(cpu, vector, address, false);
+}
+
+static void helper_xgetbv(struct cpu_state *cpu) {
+  enum { XCR0 = 0, IN_USE = 1 };
+  uint64_t value = guest_xcr0();
+  if (!value || cpu->gpr[GPR_ECX] > IN_USE) {
+    raise_trap(cpu, value ? TRAP_GP : TRAP_UD, 0, 0);
+    return;
+  }
+  if (cpu->gpr[GPR_ECX] == IN_USE)
+    value &= fpu_components_in_use(cpu);
+  cpu->gpr[GPR_EAX] = (uint32_t)value;
+  cpu->gpr[GPR_EDX] = (uint32_t)(value >> 32);
+}
+
 static void helper_fpu_pointers(struct cpu_state *cpu) { fpu_correct_environment(cpu, cpu->helper_argument); }
 
 helper_function *const helper_functions[HELPER_COUNT] = {

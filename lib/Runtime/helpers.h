@@ -30,6 +30,11 @@
   X(fxsave)       /* at address helper_argument, as 32-bit code sees it */                                   \
   X(fpu_pointers) /* corrects what fnstenv or fnsave just stored at helper_argument */                       \
   X(fxrstor)                                                                                                 \
+  X(xsave)        /* at address helper_argument, components edx:eax; as are the next three */                \
+  X(xsaveopt)                                                                                                \
+  X(xsavec)                                                                                                  \
+  X(xrstor)                                                                                                  \
+  X(xgetbv)                                                                                                  \
   X(far)          /* far call, jmp, ret, iret: decodes the instruction at eip itself */                      \
   X(uncompiled)   /* the lifter does not know the instruction at eip: #UD with one log line */
 

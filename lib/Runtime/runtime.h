@@ -104,6 +104,9 @@ void runtime_interrupted(void *ucontext);
 void runtime_fpu_save(const struct cpu_state *cpu, void *fxsave);
 void runtime_fpu_load(struct cpu_state *cpu, const void *fxsave);
 
+/* Code outside the guest has made cpu->ymm_high other than zero, or the guest is about to. */
+void runtime_use_ymm(void);
+
 /* Makes every flag exact at instructions that can fault; called when the guest installs a handler
  * that could look (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP) or is traced. */
 void runtime_set_precise(bool on);

@@ -120,6 +120,8 @@ static void save_user(void) {
 
 const struct stencil *stencil_source_find(const struct shape *shape) {
   uint64_t hash = shape_hash(shape);
+  if (insn_uses_ymm(&shape->first)) /* here, because what is looked up goes into a unit */
+    runtime_use_ymm();
   const struct stencil *stencil = stencil_find(built_in, shape, hash);
   if (stencil)
     return stencil;

@@ -32,6 +32,8 @@ static bool decode_block(guest_addr eip, unsigned limit, guest_addr *fault) {
       break;
     }
     work.count++;
+    if (insn_uses_ymm(&insn->form))
+      runtime_use_ymm();
     if (insn->flow != FLOW_NEXT)
       break;
     eip = insn_next(insn);

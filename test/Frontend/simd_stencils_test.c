@@ -1,4 +1,4 @@
-/* Is there a stencil for every x87, MMX and SSE instruction, however its operands are addressed, and for
+/* Is there a stencil for every x87, MMX, SSE and AVX instruction, however its operands are addressed, and for
  * every pair with a compare?
  *
  * The compiler refuses a stencil that would change guest state before its last access to memory: an
@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { SOURCE_LIMIT = 40000 };
+enum { SOURCE_LIMIT = 60000 };
 static struct stencil_source sources[SOURCE_LIMIT];
 static unsigned source_count, made_count, failures;
 
@@ -29,10 +29,10 @@ static bool in_table(const struct lift_rule *rules, unsigned mnemonic) {
 
 static void add_single(const uint8_t *bytes, size_t size) {
   struct insn insn;
-  if (insn_decode(&insn, bytes, size, 0x1000) != INSN_OK ||
-      insn.form.attributes & (INSN_STRING | INSN_LOCK | INSN_VEX))
+  if (insn_decode(&insn, bytes, size, 0x1000) != INSN_OK || insn.form.attributes & (INSN_STRING | INSN_LOCK))
     return;
-  if (!in_table(lift_rules_x87, insn.form.mnemonic) && !in_table(lift_rules_simd, insn.form.mnemonic))
+  if (!in_table(lift_rules_x87, insn.form.mnemonic) && !in_table(lift_rules_simd, insn.form.mnemonic) &&
+      !in_table(lift_rules_avx, insn.form.mnemonic))
     return;
   assert_true(source_count < SOURCE_LIMIT);
   sources[source_count++] = (struct stencil_source){.insn = {insn}, .count = 1, .live = insn.flags_changed};
@@ -129,6 +129,26 @@ static void every_addressing_form_has_a_stencil(void **state) {
   compile_all(4000);
 }
 
+static void every_addressing_form_of_avx_has_a_stencil(void **state) {
+  (void)state;
+  enum { VEX3 = 0xC4, VVVV = 0x60, LENGTH = 4, W = 0x80 };
+  for (unsigned map = 1; map <= 3; map++)
+    for (unsigned prefix = 0; prefix < 4; prefix++)
+      for (unsigned opcode = 0; opcode < 256; opcode++) {
+        uint8_t bytes[] = {VEX3, (uint8_t)(0xE0 | map), (uint8_t)(VVVV | LENGTH | prefix), (uint8_t)opcode};
+        add_memory_forms(bytes, sizeof bytes);
+        bytes[2] |= W;
+        add_memory_forms(bytes, sizeof bytes);
+        bytes[2] = (uint8_t)(0x78 | prefix); /* no third register, 128 bits */
+        add_memory_forms(bytes, sizeof bytes);
+      }
+  add_single((uint8_t[16]){VEX3, 0xE1, 0x79, 0xF7, 0xCA}, 16); /* vmaskmovdqu */
+  add_single((uint8_t[16]){0x64, 0x67, VEX3, 0xE1, 0x79, 0xF7, 0xCA}, 16);
+  add_single((uint8_t[16]){0xC5, 0xF8, 0x77}, 16); /* vzeroupper, vzeroall */
+  add_single((uint8_t[16]){0xC5, 0xFC, 0x77}, 16);
+  compile_all(4000);
+}
+
 static void every_pair_with_a_compare_has_a_stencil(void **state) {
   (void)state;
   static const uint8_t compares[][16] = {
@@ -156,6 +176,7 @@ static void every_pair_with_a_compare_has_a_stencil(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(every_addressing_form_has_a_stencil),
+                                     cmocka_unit_test(every_addressing_form_of_avx_has_a_stencil),
                                      cmocka_unit_test(every_pair_with_a_compare_has_a_stencil)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,8 @@
  * the while, as the contract has it. Differences from a 32-bit process: FS cannot be used by the guest. */
 #include "Linux/host_syscall.h"
 #include "Linux/segment.h"
+#include "Runtime/cpuid.h"
+#include "Runtime/fpu.h"
 #include "Runtime/guest_memory.h"
 #include "Runtime/runtime.h"
 
@@ -278,7 +280,7 @@ void runtime_fork_prepare(void) { guest_memory_fork_prepare(); }
 void runtime_fork_parent(void) { guest_memory_fork_done(); }
 void runtime_fork_child(void) { guest_memory_fork_done(); }
 
-enum { FXSAVE_XMM = 160, FXSAVE_SIZE = 512 };
+enum { FXSAVE_XMM = 160 };
 
 void runtime_fpu_save(const struct cpu_state *cpu, void *fxsave) {
   uint8_t image[FXSAVE_SIZE] __attribute__((aligned(16)));
@@ -298,4 +300,19 @@ void runtime_fpu_load(struct cpu_state *cpu, const void *fxsave) {
                    : "m"(image)
                    : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
                      "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+}
+
+/* A machine without XSAVE, as far as signal frames go: ymm registers stay where they are. */
+uint64_t guest_xcr0(void) { return 0; }
+void runtime_use_ymm(void) {}
+uint64_t fpu_components_in_use(const struct cpu_state *cpu) {
+  (void)cpu;
+  return XSTATE_X87 | XSTATE_SSE;
+}
+
+bool fpu_image_is_valid(const void *fxsave) {
+  enum { MXCSR = 24, MXCSR_BITS = 0xFFFF };
+  uint32_t mxcsr;
+  memcpy(&mxcsr, (const uint8_t *)fxsave + MXCSR, sizeof mxcsr);
+  return (mxcsr & ~(uint32_t)MXCSR_BITS) == 0;
 }

@@ -21,6 +21,7 @@
 #define FRAME_STACK 232
 #define FRAME_BASE 240
 #define SELF 264
+#define YMM_HIGH 288
 
         .text
         .p2align 4
@@ -44,7 +45,21 @@ enter_text_start:
         movups %xmm5, %gs:XMM+80
         movups %xmm6, %gs:XMM+96
         movups %xmm7, %gs:XMM+112
-        cld
+        cmpb $0, fpu_uses_ymm(%rip)
+        jne 8f
+9:      cld
+        .subsection 1
+8:      vextractf128 $1, %ymm0, %gs:YMM_HIGH+0
+        vextractf128 $1, %ymm1, %gs:YMM_HIGH+16
+        vextractf128 $1, %ymm2, %gs:YMM_HIGH+32
+        vextractf128 $1, %ymm3, %gs:YMM_HIGH+48
+        vextractf128 $1, %ymm4, %gs:YMM_HIGH+64
+        vextractf128 $1, %ymm5, %gs:YMM_HIGH+80
+        vextractf128 $1, %ymm6, %gs:YMM_HIGH+96
+        vextractf128 $1, %ymm7, %gs:YMM_HIGH+112
+        vzeroupper              /* C is SSE code */
+        jmp 9b
+        .previous
 .endm
 
 .macro LOAD
@@ -56,7 +71,9 @@ enter_text_start:
         movups %gs:XMM+80, %xmm5
         movups %gs:XMM+96, %xmm6
         movups %gs:XMM+112, %xmm7
-        cmpb $0, %gs:DF
+        cmpb $0, fpu_uses_ymm(%rip)
+        jne 8f
+9:      cmpb $0, %gs:DF
         je 1f
         std
 1:      movl %gs:EAX, %eax
@@ -68,6 +85,17 @@ enter_text_start:
         movl %gs:ESI, %r9d
         movl %gs:EDI, %r12d
         xorl %r15d, %r15d
+        .subsection 1
+8:      vinsertf128 $1, %gs:YMM_HIGH+0, %ymm0, %ymm0
+        vinsertf128 $1, %gs:YMM_HIGH+16, %ymm1, %ymm1
+        vinsertf128 $1, %gs:YMM_HIGH+32, %ymm2, %ymm2
+        vinsertf128 $1, %gs:YMM_HIGH+48, %ymm3, %ymm3
+        vinsertf128 $1, %gs:YMM_HIGH+64, %ymm4, %ymm4
+        vinsertf128 $1, %gs:YMM_HIGH+80, %ymm5, %ymm5
+        vinsertf128 $1, %gs:YMM_HIGH+96, %ymm6, %ymm6
+        vinsertf128 $1, %gs:YMM_HIGH+112, %ymm7, %ymm7
+        jmp 9b
+        .previous
 .endm
 
 /* An interrupt that came while C code ran: go on with the trap flag set. The trap comes after the
@@ -164,6 +192,7 @@ enter_after_signal:
         movq %rax, %r11
         jmp enter_fresh
 
+        .subsection 2           /* behind what the macros put out of the way */
         .globl enter_text_end
 enter_text_end:
         .section .note.GNU-stack,"",@progbits

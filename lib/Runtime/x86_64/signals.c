@@ -11,6 +11,7 @@
  *
  * Handlers run on the thread's signal stack with all signals blocked. */
 #include "Runtime/engine.h"
+#include "Runtime/fpu.h"
 #include "Runtime/guest_memory.h"
 
 #include <errno.h>
@@ -67,14 +68,30 @@ static void take_comparison_flags(struct cpu_state *cpu, const greg_t *r) {
   cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~flags) | ((uint32_t)r[REG_EFL] & flags));
 }
 
+/* A gather that faults has loaded the elements before, and cleared their masks: C4, map 0F38, prefix 66,
+ * opcodes 90-93. Its registers are named in the instruction (Frontend/lift_passthrough.c). */
+static void take_gather_progress(struct cpu_state *cpu, const uint8_t *pc, const mcontext_t *context) {
+  enum { ADDRESS_SIZE = 0x67, VEX3 = 0xC4, MAP_0F38 = 2, PREFIX_66 = 1, GATHER = 0x90 };
+  pc += *pc == ADDRESS_SIZE;
+  if (pc[0] != VEX3 || (pc[1] & 31) != MAP_0F38 || (pc[2] & 3) != PREFIX_66 || (pc[3] & 0xFC) != GATHER)
+    return;
+  const unsigned target = pc[4] >> 3 & 7, mask = ~pc[2] >> 3 & 7;
+  memcpy(cpu->xmm[target], &context->fpregs->_xmm[target], sizeof cpu->xmm[target]);
+  memcpy(cpu->xmm[mask], &context->fpregs->_xmm[mask], sizeof cpu->xmm[mask]);
+}
+
 /* The same in a unit that commits: the register file is the state, but that eip is not in it yet at
- * the entry, and that a repetition's progress is in the registers that the host's instruction uses. */
-static void take_committed_state(struct cpu_state *cpu, const struct code_unit *unit, const greg_t *r) {
+ * the entry, that a repetition's progress is in the registers that the host's instruction uses, and that
+ * upper halves of ymm registers are never in it. */
+static void take_committed_state(struct cpu_state *cpu, const struct code_unit *unit,
+                                 const mcontext_t *context) {
+  const greg_t *r = context->gregs;
   const uint8_t *pc = (const uint8_t *)r[REG_RIP];
   if (pc == unit->code) {
     cpu->eip = unit->low;
     return;
   }
+  take_gather_progress(cpu, pc, context);
   if (!at_string_instruction(pc))
     return;
   take_comparison_flags(cpu, r);
@@ -93,11 +110,26 @@ static void take_committed_state(struct cpu_state *cpu, const struct code_unit *
     cpu->gpr[GPR_EDI] = (uint32_t)r[REG_RDI];
 }
 
+/* The upper halves of ymm0-7, which live nowhere else while translated code runs: in the XSAVE image
+ * (standard format) that the kernel made of the interrupted state. */
+static void take_ymm(struct cpu_state *cpu, const mcontext_t *context) {
+  if (!fpu_uses_ymm)
+    return;
+  const uint8_t *image = (const uint8_t *)context->fpregs;
+  uint64_t components;
+  memcpy(&components, image + XSAVE_HEADER, sizeof components);
+  if (components & XSTATE_YMM)
+    memcpy(cpu->ymm_high, image + XSAVE_YMM, sizeof cpu->ymm_high);
+  else
+    memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
+}
+
 /* The guest state at an interruption of the unit's instruction `index`, into the register file. */
 static void take_state(struct cpu_state *cpu, const struct code_unit *unit, int index, mcontext_t *context) {
   greg_t *r = context->gregs;
+  take_ymm(cpu, context);
   if (unit->commits) {
-    take_committed_state(cpu, unit, r);
+    take_committed_state(cpu, unit, context);
     return;
   }
   if (at_string_instruction((const uint8_t *)r[REG_RIP])) {

@@ -48,7 +48,8 @@ enum operand_kind {
 enum {
   REGISTER_NONE = 8,
   /* Not the guest's: a host temporary that carries an address from one stencil to the next
-   * (shape_split_address). As the destination of lea, and as a base. */
+   * (shape_split_address) as the destination of lea, and as a base; or what push reads (stack_fold), as an
+   * operand of mov. */
   REGISTER_TEMPORARY = 9,
 };
 

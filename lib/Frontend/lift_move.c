@@ -30,8 +30,7 @@ static void lift_mov(struct lifter *l, const struct insn *insn) {
 
 static void lift_lea(struct lifter *l, const struct insn *insn) {
   if (insn->form.op[0].reg == REGISTER_TEMPORARY) {
-    l->temporary = operand_address(l, insn, 1);
-    l->temporary_written = true;
+    gpr_write(l, REGISTER_TEMPORARY, 4, operand_address(l, insn, 1));
     return;
   }
   LLVMValueRef offset = operand_offset(l, insn, 1);

@@ -65,6 +65,8 @@ LLVMValueRef gpr_read(struct lifter *l, unsigned reg, unsigned bytes) {
       high = value_after_accesses(l, high);
     return LLVMBuildTrunc(l->builder, high, l->i8, "");
   }
+  if (reg == REGISTER_TEMPORARY)
+    return l->temporary;
   if (bytes == 4)
     return l->gpr[reg];
   return LLVMBuildTrunc(l->builder, l->gpr[reg], lifter_int(l, bytes), "");
@@ -82,6 +84,11 @@ static LLVMValueRef insert_low(struct lifter *l, LLVMValueRef whole, LLVMValueRe
 }
 
 void gpr_write(struct lifter *l, unsigned reg, unsigned bytes, LLVMValueRef value) {
+  if (reg == REGISTER_TEMPORARY) {
+    l->temporary = value;
+    l->temporary_written = true;
+    return;
+  }
   if (bytes == 4) {
     l->gpr[reg] = value;
     l->gpr_dirty |= (uint8_t)(1 << reg);

@@ -110,10 +110,17 @@ static int address_operand(const struct insn_form *form) {
   if (form->mnemonic == ZYDIS_MNEMONIC_POP || form->mnemonic == ZYDIS_MNEMONIC_LEA ||
       form->attributes & INSN_STRING)
     return -1;
-  for (int i = 0; i < 4; i++)
-    if (form->op[i].kind == OPERAND_MEMORY)
-      return form->op[i].reg == REGISTER_TEMPORARY || form->op[i].vector_index ? -1 : i;
-  return -1;
+  int at = -1;
+  for (int i = 0; i < 4; i++) {
+    const struct operand *op = &form->op[i];
+    /* What is in the temporary already may not go. */
+    if (op->reg == REGISTER_TEMPORARY &&
+        (op->kind == OPERAND_MEMORY || (op->kind == OPERAND_GPR && op->read)))
+      return -1;
+    if (op->kind == OPERAND_MEMORY)
+      at = op->vector_index ? -1 : i;
+  }
+  return at;
 }
 
 static void use_temporary(struct insn_form *form, int at) {

@@ -89,6 +89,28 @@ static bool replaces_esp(const struct insn *insn) {
   return insn->form.mnemonic == ZYDIS_MNEMONIC_MOV || insn->form.mnemonic == ZYDIS_MNEMONIC_LEA;
 }
 
+/* push of memory: to the temporary, and from there. */
+static bool fold_push_memory(struct stack_fold *fold, const struct insn *insn, int32_t offset) {
+  const struct operand *source = &insn->form.op[0];
+  if (source->kind != OPERAND_MEMORY || source->size != 4 || source->segment || insn->form.attributes)
+    return false;
+  struct insn *load = &fold->insn[0], *store = &fold->insn[1];
+  *load = *insn;
+  load->form.mnemonic = ZYDIS_MNEMONIC_MOV;
+  load->form.op[0] =
+      (struct operand){.kind = OPERAND_GPR, .size = 4, .reg = REGISTER_TEMPORARY, .written = 1};
+  load->form.op[1] = *source;
+  if (source->reg == GPR_ESP) {
+    load->form.op[1].has_disp = 1;
+    load->disp = (source->has_disp ? insn->disp : 0) + (uint32_t)offset;
+  }
+  fold->count = 2;
+  if (!make_stack_access(store, insn, 0x89, GPR_EAX, offset - 4, NULL))
+    return false;
+  store->form.op[1].reg = REGISTER_TEMPORARY;
+  return true;
+}
+
 static bool in_limits(int64_t offset) { return offset > -STACK_OFFSET_LIMIT && offset < STACK_OFFSET_LIMIT; }
 
 static bool fold_any(struct stack_fold *fold, const struct insn *insn, uint8_t live, int32_t offset) {
@@ -96,10 +118,11 @@ static bool fold_any(struct stack_fold *fold, const struct insn *insn, uint8_t l
   bool plain_gpr = op[0].kind == OPERAND_GPR && op[0].size == 4 && op[0].reg != GPR_ESP;
   int32_t constant;
   fold->after = offset;
+  fold->count = 1;
   if (adds_constant(insn, live, &constant)) {
     if (!in_limits((int64_t)offset + constant))
       return false;
-    fold->insn.form.mnemonic = 0;
+    fold->count = 0;
     fold->after = offset + constant;
     return true;
   }
@@ -107,26 +130,28 @@ static bool fold_any(struct stack_fold *fold, const struct insn *insn, uint8_t l
   case ZYDIS_MNEMONIC_PUSH:
     fold->after = offset - 4;
     if (op[0].kind == OPERAND_IMMEDIATE && insn->form.operand_width == 4)
-      return make_stack_access(&fold->insn, insn, 0xC7, 0, fold->after, &insn->imm[0]);
-    return plain_gpr && make_stack_access(&fold->insn, insn, 0x89, op[0].reg, fold->after, NULL);
+      return make_stack_access(&fold->insn[0], insn, 0xC7, 0, fold->after, &insn->imm[0]);
+    if (fold_push_memory(fold, insn, offset))
+      return true;
+    return plain_gpr && make_stack_access(&fold->insn[0], insn, 0x89, op[0].reg, fold->after, NULL);
   case ZYDIS_MNEMONIC_POP:
     fold->after = offset + 4;
-    return plain_gpr && make_stack_access(&fold->insn, insn, 0x8B, op[0].reg, offset, NULL);
+    return plain_gpr && make_stack_access(&fold->insn[0], insn, 0x8B, op[0].reg, offset, NULL);
   case ZYDIS_MNEMONIC_MOV: /* mov %esp,%reg */
     if (plain_gpr && is_esp(&op[1]))
-      return make_stack_access(&fold->insn, insn, 0x8D, op[0].reg, offset, NULL);
+      return make_stack_access(&fold->insn[0], insn, 0x8D, op[0].reg, offset, NULL);
     break;
   default:
     break;
   }
-  fold->insn = *insn;
-  struct operand *address = stack_operand(&fold->insn);
+  fold->insn[0] = *insn;
+  struct operand *address = stack_operand(&fold->insn[0]);
   if (!address || address->segment || uses_stack_implicitly(insn))
     return false;
   for (unsigned i = 0; i < 4; i++)
     if (is_esp(&op[i]))
       return false;
-  fold->insn.disp = (address->has_disp ? insn->disp : 0) + (uint32_t)offset;
+  fold->insn[0].disp = (address->has_disp ? insn->disp : 0) + (uint32_t)offset;
   address->has_disp = 1;
   return true;
 }

@@ -14,21 +14,22 @@
 
 enum stack_use {
   STACK_UNUSED,   /* the instruction is as good with the register behind */
-  STACK_FOLDED,   /* *folded does its work, if there is any left to do */
+  STACK_FOLDED,   /* others do its work, if there is any left to do */
   STACK_REPLACED, /* it gives ESP a new value, and does not need the old one: the offset is zero after it */
   STACK_NEEDED,   /* the register must be right */
 };
 
 struct stack_fold {
-  struct insn insn; /* in place of the instruction; form.mnemonic 0: there is nothing to do */
-  int32_t after;    /* the offset behind it */
+  struct insn insn[2]; /* in place of the instruction */
+  unsigned count;
+  int32_t after; /* the offset behind it */
 };
 
 enum { STACK_OFFSET_LIMIT = 1 << 14 }; /* offsets stay below, either way */
 
 /* How the instruction goes with guest ESP at the register + `offset`, if `live` flags are read after it.
- * *fold is set for STACK_FOLDED; it may use the instruction's registers and immediates in other places, and
- * has the same address and length. Pure; the offset is in bytes. */
+ * *fold is set for STACK_FOLDED; what is in it has the instruction's address and length. Of several, only the
+ * last one changes anything but REGISTER_TEMPORARY. Pure; the offset is in bytes. */
 enum stack_use stack_fold(struct stack_fold *fold, const struct insn *insn, uint8_t live, int32_t offset);
 
 #endif

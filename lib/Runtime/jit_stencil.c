@@ -156,7 +156,9 @@ static struct stencil_memory memory_operand(const struct stencil_code *code) {
                            : op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
                                  ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, op[i].reg.value) ==
                                      ZYDIS_REGISTER_R14;
-      if (!temporary)
+      bool only_set =
+          op[i].type == ZYDIS_OPERAND_TYPE_REGISTER && !(op[i].actions & ZYDIS_OPERAND_ACTION_MASK_READ);
+      if (!temporary || only_set)
         continue;
       /* mod 00, rm 110 with REX.B: (%r14d) alone. */
       bool replaceable = op[i].type == ZYDIS_OPERAND_TYPE_MEMORY && zi.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&

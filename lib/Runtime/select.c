@@ -157,21 +157,22 @@ static bool calls_helper(unsigned first) {
 static bool add_folded(const struct stack_fold *fold, const struct insn *insns, unsigned count,
                        uint8_t live) {
   unsigned first = out->count, extra = out->extra_count;
-  if (!fold->insn.form.mnemonic) {
+  if (fold->count == 0) {
     out->piece[out->count++] =
         (struct selected){.eip = insns[0].eip, .stack = (int16_t)stack_offset, .starts = true};
     return true;
   }
   struct insn *folded = &out->extra[out->extra_count];
-  folded[0] = fold->insn;
+  memcpy(folded, fold->insn, fold->count * sizeof *folded);
   if (count == 2)
     folded[1] = insns[1];
-  out->extra_count += count;
-  bool added = add(folded, count, live);
-  if (!added && count == 1)
-    added = add_split(folded, live);
-  else if (!added)
-    added = add_single(&folded[0], live_between(&folded[1], live)) && add_single(&folded[1], live);
+  out->extra_count += count == 2 ? 2 : fold->count;
+  bool added;
+  if (count == 2)
+    added = add(folded, 2, live) ||
+            (add_single(&folded[0], live_between(&folded[1], live)) && add_single(&folded[1], live));
+  else
+    added = add_single(&folded[0], live) && (fold->count == 1 || add_single(&folded[1], live));
   if (!added || (stack_offset && calls_helper(first))) {
     out->count = first;
     out->extra_count = extra;

@@ -6,6 +6,7 @@
 #include "shapes.h"
 
 #include "Frontend/discover.h"
+#include "Frontend/stack_fold.h"
 
 #include <Zydis/Mnemonic.h>
 #include <elf.h>
@@ -282,6 +283,17 @@ static void add_addresses(struct shape_set *set) {
           }
 }
 
+/* What becomes of a push of memory. */
+static void add_pushes(struct shape_set *set) {
+  const uint8_t push[] = {0xFF, 0x30}; /* push (%eax) */
+  struct insn insn;
+  struct stack_fold fold;
+  insn_decode(&insn, push, sizeof push, 0);
+  if (stack_fold(&fold, &insn, 0, 0) == STACK_FOLDED)
+    for (unsigned i = 0; i < fold.count; i++)
+      shape_set_add(set, &fold.insn[i], 1, 0);
+}
+
 static bool takes_any_register(const struct insn *insn) {
   return insn->form.op[0].kind != OPERAND_CONSTANT && insn->form.op[1].kind != OPERAND_CONSTANT &&
          insn->form.op[2].kind != OPERAND_CONSTANT;
@@ -326,16 +338,24 @@ static bool registers_are_free(const struct insn *insn) {
   }
 }
 
+static bool uses_temporary(const struct insn *insn) {
+  for (unsigned i = 0; i < 4; i++)
+    if (insn->form.op[i].kind == OPERAND_GPR && insn->form.op[i].reg == REGISTER_TEMPORARY)
+      return true;
+  return false;
+}
+
 void shape_set_complete(struct shape_set *set) {
   static const uint8_t kept[] = {0, FLAGS_ALL};
   add_addresses(set);
+  add_pushes(set);
   size_t count = set->count;
   for (size_t i = 0; i < count; i++)
     for (unsigned k = 0; k < set->source[i].count; k++)
       for (unsigned f = 0; f < 2; f++) {
         struct insn insn = set->source[i].insn[k], parts[2];
         const struct insn *use = &insn;
-        if (insn.form.op[0].reg == REGISTER_TEMPORARY && insn.form.op[0].kind == OPERAND_GPR)
+        if (uses_temporary(&insn))
           continue;
         if (shape_split_address(&insn, parts))
           use = &parts[1];

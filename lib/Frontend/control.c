@@ -75,10 +75,13 @@ static void tail_call(struct lifter *l, const char *symbol, LLVMValueRef eip) {
   l->ended = true;
 }
 
+/* In an unusual mode what comes next is for C to say. */
+static const char *dispatcher(const struct lifter *l) { return l->mode ? "leave" : "dispatch"; }
+
 void control_next(struct lifter *l) {
   store_leaving(l);
   if (l->setting == LIFT_BLOCK)
-    tail_call(l, "dispatch", lifter_const(l, 4, insn_next(l->last)));
+    tail_call(l, dispatcher(l), lifter_const(l, 4, insn_next(l->last)));
   else
     tail_call(l, "next", NULL);
 }
@@ -86,14 +89,14 @@ void control_next(struct lifter *l) {
 void control_taken(struct lifter *l) {
   store_leaving(l);
   if (l->setting == LIFT_BLOCK)
-    tail_call(l, "dispatch", lifter_const(l, 4, l->insn->target));
+    tail_call(l, dispatcher(l), lifter_const(l, 4, l->insn->target));
   else
     tail_call(l, "taken", NULL);
 }
 
 void control_dispatch(struct lifter *l, LLVMValueRef eip) {
   store_leaving(l);
-  tail_call(l, "dispatch", eip);
+  tail_call(l, dispatcher(l), eip);
 }
 
 void control_branch(struct lifter *l, LLVMValueRef condition) {

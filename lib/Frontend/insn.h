@@ -88,6 +88,12 @@ struct insn_form {
 };
 _Static_assert(sizeof(struct insn_form) == 24, "forms are compared as bytes");
 
+/* What is unusual about the CPU that a block is for. 0: nothing. In any of these a block leaves to C when
+ * it ends, and a repeated string instruction does so after each turn. */
+enum cpu_mode {
+  MODE_SINGLE = 1 << 0, /* single steps, or alignment checks: one instruction a block */
+};
+
 /* How control leaves an instruction. */
 enum insn_flow {
   FLOW_NEXT,          /* to the next instruction */

@@ -58,6 +58,7 @@ struct lifter {
   LLVMBuilderRef builder;
   LLVMTypeRef i1, i8, i16, i32, i64, pointer, xmm_type, guest_type, function_type;
   enum lift_setting setting;
+  uint32_t mode; /* blocks: enum cpu_mode */
 
   /* Of the function being lifted. */
   LLVMValueRef function;

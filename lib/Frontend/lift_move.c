@@ -102,22 +102,9 @@ static void lift_pusha(struct lifter *l, const struct insn *insn) {
   gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, value_after_accesses(l, esp), total, ""));
 }
 
-/* Eight values are more than there are free registers, and pinned ones must not change before the last
- * load: two vectors hold them. esp's place is skipped; loading it faults no more than its neighbours. */
+/* Eight values are more than there are free registers, and pinned ones must not change before the last load. */
 static void lift_popa(struct lifter *l, const struct insn *insn) {
-  unsigned bytes = insn->form.operand_width, half = bytes * GPR_COUNT / 2;
-  LLVMTypeRef type = LLVMVectorType(lifter_int(l, bytes), GPR_COUNT / 2);
-  LLVMValueRef esp = l->gpr[GPR_ESP], loaded[2];
-  for (unsigned i = 0; i < 2; i++) {
-    LLVMValueRef address = LLVMBuildAdd(l->builder, esp, lifter_const(l, 4, half * i), "");
-    loaded[i] = memory_load(l, type, address);
-  }
-  for (unsigned i = 0; i < GPR_COUNT; i++) {
-    LLVMValueRef lane = lifter_const(l, 4, i % 4);
-    if (7 - i != GPR_ESP)
-      gpr_write(l, 7 - i, bytes, LLVMBuildExtractElement(l->builder, loaded[i / 4], lane, ""));
-  }
-  gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, esp, lifter_const(l, 4, bytes * GPR_COUNT), ""));
+  control_helper(l, insn->form.operand_width == 2 ? HELPER_popa16 : HELPER_popa, insn_eip_value(l, insn));
 }
 
 static void lift_cmov(struct lifter *l, const struct insn *insn) {

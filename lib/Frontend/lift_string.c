@@ -11,7 +11,7 @@
  *   count that it began with, so that the runtime knows whether there was any.
  *
  * - One element at a time in IR, for what the host cannot do in 64-bit mode: 16-bit addresses, and
- *   sources in fs or gs, whose bases are in the register file. A rep then does one element and
+ *   sources in fs or gs, whose bases are in the register file; and for a CPU that traps after each turn. A rep then does one element and
  *   dispatches to itself, as the manual's pseudo-code has it; faults and signals between elements
  *   find the exact state. */
 #include "Frontend/lift_support.h"
@@ -206,7 +206,7 @@ static void lift_repeated_element(struct lifter *l, const struct insn *insn, con
 static void lift_string(struct lifter *l, const struct insn *insn) {
   struct string_insn s = string_insn_of(insn);
   bool other_segment = s.reads_esi && implicit_segment(insn);
-  if (!other_segment && !(insn->form.attributes & INSN_ADDRESS16))
+  if (!other_segment && !(insn->form.attributes & INSN_ADDRESS16) && !(s.repeats && l->mode))
     lift_by_host(l, &s);
   else if (s.repeats)
     lift_repeated_element(l, insn, &s);

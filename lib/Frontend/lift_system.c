@@ -199,7 +199,7 @@ static void lift_load_far(struct lifter *l, const struct insn *insn) {
                {ZYDIS_MNEMONIC_LES, HELPER_load_es},
                {ZYDIS_MNEMONIC_LFS, HELPER_load_fs},
                {ZYDIS_MNEMONIC_LGS, HELPER_load_gs},
-               {ZYDIS_MNEMONIC_LSS, HELPER_load_ss}};
+               {ZYDIS_MNEMONIC_LSS, HELPER_load_ss_far}};
   unsigned bytes = insn->form.op[0].size, helper = HELPER_trap_ud;
   for (unsigned i = 0; i < sizeof loads / sizeof loads[0]; i++)
     if (loads[i].mnemonic == insn->form.mnemonic)

@@ -85,8 +85,7 @@ static void want_safe_point(struct thread *thread, void *context) {
   runtime_interrupted(context);
 }
 
-static void host_handler(int signal, siginfo_t *info, void *opaque) {
-  ucontext_t *context = opaque;
+static __attribute__((noinline)) void take_signal(int signal, siginfo_t *info, ucontext_t *context) {
   struct thread *thread = thread_current();
   if (!thread)
     return; /* a host thread on its way out, with every signal held: nothing gets here */
@@ -96,6 +95,11 @@ static void host_handler(int signal, siginfo_t *info, void *opaque) {
   const uint64_t held = HELD_SIGNALS;
   memcpy(&context->uc_sigmask, &held, sizeof held);
   want_safe_point(thread, context);
+}
+
+static void host_handler(int signal, siginfo_t *info, void *context) {
+  runtime_alignment_unchecked();
+  take_signal(signal, info, context);
 }
 
 /* One of the five that does not come from guest code: sent by a process, or a fault of our own. */

@@ -254,7 +254,7 @@ static int fpu_code(const struct cpu_state *cpu, uint32_t vector) {
 static int fault_code(const struct cpu_state *cpu, const struct trap *trap) {
   switch (trap->vector) {
   case TRAP_DB:
-    return cpu_eflags(cpu) & EFLAGS_TF ? TRAP_TRACE : TRAP_BRKPT;
+    return trap->host_code ? trap->host_code : TRAP_BRKPT; /* a single step; int1 */
   case TRAP_PF:
     return guest_memory_page(trap->address) & GUEST_PAGE_MAPPED ? SEGV_ACCERR : SEGV_MAPERR;
   default:
@@ -276,6 +276,12 @@ void linux_trap(struct cpu_state *cpu, const struct trap *trap) {
     thread->trap_error |= PAGE_FAULT_USER;
     thread->trap_address = trap->address;
   }
+
+  /* After a fault the instruction is tried again, which no breakpoint on it shall stop (SDM vol. 3, 6.8.3 and
+   * 17.3.1.1). Nothing else of RF can be seen, so it is not kept. */
+  const bool is_trap = trap->vector == TRAP_DB || trap->vector == TRAP_BP || trap->vector == TRAP_OF;
+  if (!is_trap)
+    cpu->eflags_rest |= EFLAGS_RF;
 
   siginfo_t info;
   memset(&info, 0, sizeof info);

@@ -403,7 +403,7 @@ static int restore_fpstate(struct cpu_state *cpu, guest_addr fpstate) {
 
 static int restore_context(struct cpu_state *cpu, const struct guest_sigcontext *from) {
   const uint32_t restored = EFLAGS_AC | EFLAGS_OF | EFLAGS_DF | EFLAGS_TF | EFLAGS_SF | EFLAGS_ZF |
-                            EFLAGS_AF | EFLAGS_PF | EFLAGS_CF | EFLAGS_RF;
+                            EFLAGS_AF | EFLAGS_PF | EFLAGS_CF;
   const uint32_t gpr[GPR_COUNT] = {
       [GPR_EAX] = from->eax, [GPR_ECX] = from->ecx, [GPR_EDX] = from->edx, [GPR_EBX] = from->ebx,
       [GPR_ESP] = from->esp, [GPR_EBP] = from->ebp, [GPR_ESI] = from->esi, [GPR_EDI] = from->edi,

@@ -106,20 +106,44 @@ static uint8_t *open_in_place(size_t size) {
 
 /* --- Adding code ---------------------------------------------------------------------------------------- */
 
+static void have_room(size_t size) {
+  if (chunk_end - code_cache.head >= size)
+    return;
+  int status = new_chunk();
+  if (status < 0)
+    engine_fatal(0, "no more memory for translated code: errno %d", -status);
+}
+
 uint8_t *code_cache_open(size_t size) {
   if (in_place)
     return open_in_place(size);
-  if (chunk_end - code_cache.head < size) {
-    int status = new_chunk();
-    if (status < 0)
-      engine_fatal(0, "no more memory for translated code: errno %d", -status);
-  }
+  have_room(size);
   return (uint8_t *)(code_cache.head - (uintptr_t)code_cache.to_code);
+}
+
+/* Of a chunk that is mapped twice; the end of what is writable where it will run, and to_code of the rest. */
+static uintptr_t opened_end;
+static ptrdiff_t usual_to_code;
+
+uint8_t *code_cache_open_in_place(size_t size) {
+  if (in_place)
+    return open_in_place(size);
+  have_room(size);
+  opened_end = page_down(code_cache.head + size + PAGE - 1);
+  protect(page_down(code_cache.head), opened_end, PROT_READ | PROT_WRITE);
+  usual_to_code = code_cache.to_code;
+  code_cache.to_code = 0;
+  return (uint8_t *)code_cache.head;
 }
 
 void code_cache_close(uint8_t *end) {
   uintptr_t code_end = code_address(end);
   if (in_place)
     protect(page_down(code_cache.head), page_down(code_end + PAGE - 1), PROT_READ | PROT_EXEC);
+  if (opened_end) {
+    protect(page_down(code_cache.head), opened_end, PROT_READ | PROT_EXEC);
+    code_cache.to_code = usual_to_code;
+    opened_end = 0;
+  }
   code_cache.head = code_end;
 }

@@ -1,5 +1,6 @@
 /* The engine: what happens when translated code comes to C, and the public interface. */
 #include "Runtime/engine.h"
+#include "Runtime/careful.h"
 #include "Runtime/guest_memory.h"
 #include "Runtime/helpers.h"
 
@@ -137,8 +138,9 @@ static uintptr_t resume(struct cpu_state *cpu, enum wanted wanted) {
     }
     guest_addr fault = 0;
     engine_lock();
-    uintptr_t host = wanted == WANT_ONCE ? translate_once(cpu->eip, &fault)
-                                         : translate(cpu->eip, wanted == WANT_HOT, &fault);
+    uintptr_t host = careful_wanted(cpu)   ? careful_code(cpu, wanted == WANT_ONCE, &fault)
+                     : wanted == WANT_ONCE ? translate_once(cpu->eip, 0, &fault)
+                                           : translate(cpu->eip, wanted == WANT_HOT, &fault);
     engine_unlock();
     if (host)
       return host;
@@ -149,9 +151,17 @@ static uintptr_t resume(struct cpu_state *cpu, enum wanted wanted) {
                         .address = fault,
                         .host_signal = SIGSEGV,
                         .host_code = mapped ? SEGV_ACCERR : SEGV_MAPERR};
+    engine_thread_of(cpu)->traps_after = false;
     engine.hooks.trap(cpu, &trap);
     wanted = WANT_COLD;
   }
+}
+
+/* The single step's trap, if one is due. */
+static void trap_after_instruction(struct cpu_state *cpu) {
+  static const struct trap single_step = {.vector = TRAP_DB, .host_code = TRAP_TRACE};
+  if (careful_ended(engine_thread_of(cpu)))
+    engine.hooks.trap(cpu, &single_step);
 }
 
 static void cache_jump(struct cpu_state *cpu, guest_addr eip, uintptr_t host) {
@@ -166,15 +176,20 @@ uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot) {
 }
 
 uintptr_t engine_dispatch(struct cpu_state *cpu) {
+  trap_after_instruction(cpu);
   guest_addr eip = cpu->eip;
   uintptr_t host = resume(cpu, WANT_COLD);
-  if (cpu->eip == eip)
+  if (cpu->eip == eip && !careful_wanted(cpu))
     cache_jump(cpu, eip, host);
   return host;
 }
 
 uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
+  const bool was_careful = careful_wanted(cpu);
   helper_functions[index](cpu);
+  /* The mode changed: usual code may run up to the next instruction. */
+  if (careful_wanted(cpu) && !was_careful)
+    runtime_interrupt(cpu);
   /* Translations that the helper made stale (munmap, a write to code) go now. */
   if (__atomic_load_n(&drops.count, __ATOMIC_ACQUIRE)) {
     engine_lock();
@@ -184,6 +199,7 @@ uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
   /* Only a system call's eip is where it goes on; after others, stale frames are forgotten later. */
   if (!(redirect & REDIRECT_EIP) && !(redirect && index == HELPER_syscall))
     return 0;
+  trap_after_instruction(cpu);
   uintptr_t host = resume(cpu, WANT_COLD);
   __atomic_store_n(&cpu->redirect, 0, __ATOMIC_RELEASE);
   return host;
@@ -193,7 +209,7 @@ uintptr_t engine_after_signal(struct cpu_state *cpu) {
   struct engine_thread *thread = engine_thread_of(cpu);
   if (thread->pending_trap) {
     struct trap trap = thread->trap;
-    thread->pending_trap = false;
+    thread->pending_trap = thread->traps_after = false;
     fault_complete(cpu, &trap);
     engine.hooks.trap(cpu, &trap);
   }

@@ -41,6 +41,9 @@ extern struct code_cache code_cache;
 int code_cache_init(bool in_place);
 /* Where to write up to `size` bytes of code. NULL if the cache is full. */
 uint8_t *code_cache_open(size_t size);
+/* The same, at the address where the code will run: LLVM's linker relocates it for where it lies. Its pages
+ * cannot be executed until it is closed. */
+uint8_t *code_cache_open_in_place(size_t size);
 /* Ends writing: [open's result, end) is executable from now on. */
 void code_cache_close(uint8_t *end);
 /* The address at which a byte written at `at`, since the last open, will run. */
@@ -76,8 +79,8 @@ struct code_unit {
 };
 
 int units_init(void);
-/* Takes a unit whose code is at the code cache's end, with its arrays copied. Engine lock held. */
-void unit_add(const struct code_unit *unit);
+/* Takes a unit whose code is at the code cache's end, with its arrays copied; the copy. Engine lock held. */
+const struct code_unit *unit_add(const struct code_unit *unit);
 /* The unit whose code holds host address pc, dropped or not; NULL. Async-signal-safe. */
 const struct code_unit *unit_of_pc(uintptr_t pc);
 /* The index of the instruction that pc belongs to; *exact: pc is its first byte. -1 outside the body. */
@@ -121,7 +124,9 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault);
 uintptr_t translate_block(guest_addr eip, guest_addr *fault);
 /* Only the instruction at eip, to be run once: nothing else leads to it, and it does not have its page
  * protected, so that it can write there. */
-uintptr_t translate_once(guest_addr eip, guest_addr *fault);
+uintptr_t translate_once(guest_addr eip, uint32_t mode, guest_addr *fault);
+/* Only the instruction at eip, for a CPU in a mode (enum cpu_mode): nothing leads to it. NULL for 0. */
+const struct code_unit *translate_careful(guest_addr eip, uint32_t mode, guest_addr *fault);
 
 /* --- compiler.c: the shared object that has LLVM -------------------------------------------------------------- */
 
@@ -163,6 +168,7 @@ struct engine_thread {
   size_t frames_size;
   void *signal_stack;
   bool once;            /* llvm tier: a write to code; run its instruction alone, then go on */
+  bool traps_after;     /* TF was set when the instruction began: #DB when it has ended */
   bool stepping;        /* single-stepping to the next instruction boundary */
   bool pending_trap;    /* a fault to be delivered by engine_after_signal … */
   bool pending_interrupt; /* … or an interrupt */

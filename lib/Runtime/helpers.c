@@ -14,6 +14,7 @@ static void raise_trap(struct cpu_state *cpu, uint32_t vector, uint32_t error_co
   if (vector == TRAP_PF)
     trap.host_code = guest_memory_page(address) & GUEST_PAGE_MAPPED ? SEGV_ACCERR : SEGV_MAPERR;
   runtime_redirect(cpu);
+  engine_thread_of(cpu)->traps_after = false;
   engine.hooks.trap(cpu, &trap);
 }
 
@@ -22,7 +23,11 @@ static void raise_page_fault(struct cpu_state *cpu, guest_addr address, bool wri
   raise_trap(cpu, TRAP_PF, fault_error(address, write), address);
 }
 
-static void helper_syscall(struct cpu_state *cpu) { engine.hooks.syscall(cpu); }
+/* The CPU clears TF on its way into the kernel: what traps next is the instruction after this one. */
+static void helper_syscall(struct cpu_state *cpu) {
+  engine_thread_of(cpu)->traps_after = false;
+  engine.hooks.syscall(cpu);
+}
 static void helper_trap_ud(struct cpu_state *cpu) { raise_trap(cpu, TRAP_UD, 0, 0); }
 /* The error code of a software interrupt that user code may not use names its gate: index, bit 1 for the IDT
  * (SDM vol. 3, 6.13). */
@@ -65,9 +70,19 @@ enum {
               EFLAGS_NT | EFLAGS_AC | EFLAGS_ID
 };
 
+/* Is the access aligned, or need it not be? Else #AC is raised. */
+static bool alignment_is_good(struct cpu_state *cpu, guest_addr address, unsigned size) {
+  if (!(cpu->eflags_rest & EFLAGS_AC) || address % size == 0)
+    return true;
+  raise_trap(cpu, TRAP_AC, 0, 0);
+  return false;
+}
+
 static void push_flags(struct cpu_state *cpu, unsigned size) {
   uint32_t flags = cpu_eflags(cpu) & ~(uint32_t)(EFLAGS_RF | EFLAGS_VM);
   guest_addr esp = cpu->gpr[GPR_ESP] - size;
+  if (!alignment_is_good(cpu, esp, size))
+    return;
   if (guest_copy_out(esp, &flags, size) < 0)
     raise_page_fault(cpu, esp, true);
   else
@@ -76,6 +91,8 @@ static void push_flags(struct cpu_state *cpu, unsigned size) {
 
 static void pop_flags(struct cpu_state *cpu, unsigned size) {
   uint32_t flags = cpu_eflags(cpu);
+  if (!alignment_is_good(cpu, cpu->gpr[GPR_ESP], size))
+    return;
   if (guest_copy_in(&flags, cpu->gpr[GPR_ESP], size) < 0) {
     raise_page_fault(cpu, cpu->gpr[GPR_ESP], false);
     return;
@@ -98,7 +115,12 @@ static void load_segment(struct cpu_state *cpu, enum segment segment) {
 }
 
 static void helper_load_es(struct cpu_state *cpu) { load_segment(cpu, SEG_ES); }
-static void helper_load_ss(struct cpu_state *cpu) { load_segment(cpu, SEG_SS); }
+/* The trap that TF asks for is held off up to the next instruction (SDM vol. 3, 6.8.3). */
+static void helper_load_ss(struct cpu_state *cpu) {
+  load_segment(cpu, SEG_SS);
+  engine_thread_of(cpu)->traps_after = false;
+}
+static void helper_load_ss_far(struct cpu_state *cpu) { load_segment(cpu, SEG_SS); } /* lss: not so */
 static void helper_load_ds(struct cpu_state *cpu) { load_segment(cpu, SEG_DS); }
 static void helper_load_fs(struct cpu_state *cpu) { load_segment(cpu, SEG_FS); }
 static void helper_load_gs(struct cpu_state *cpu) { load_segment(cpu, SEG_GS); }
@@ -109,6 +131,8 @@ static bool pop_words(struct cpu_state *cpu, unsigned size, uint32_t words[], un
   for (unsigned i = 0; i < count; i++) {
     words[i] = 0;
     guest_addr from = cpu->gpr[GPR_ESP] + size * i;
+    if (!alignment_is_good(cpu, from, size))
+      return false;
     if (guest_copy_in(&words[i], from, size) < 0) {
       raise_page_fault(cpu, from, false);
       return false;
@@ -116,6 +140,21 @@ static bool pop_words(struct cpu_state *cpu, unsigned size, uint32_t words[], un
   }
   return true;
 }
+
+/* All eight but esp, edi first. */
+static void pop_all(struct cpu_state *cpu, unsigned size) {
+  uint32_t words[GPR_COUNT];
+  if (!pop_words(cpu, size, words, GPR_COUNT))
+    return;
+  uint32_t kept = size == 4 ? 0 : 0xFFFF0000;
+  for (unsigned i = 0; i < GPR_COUNT; i++)
+    if (i != GPR_ESP)
+      cpu->gpr[i] = (cpu->gpr[i] & kept) | words[GPR_COUNT - 1 - i];
+  cpu->gpr[GPR_ESP] += size * GPR_COUNT;
+}
+
+static void helper_popa(struct cpu_state *cpu) { pop_all(cpu, 4); }
+static void helper_popa16(struct cpu_state *cpu) { pop_all(cpu, 2); }
 
 /* Goes on at selector:offset, if the selector is the flat code segment's; else #GP. */
 static bool far_go(struct cpu_state *cpu, uint16_t selector, uint32_t offset) {

@@ -22,8 +22,11 @@
   X(popf)         /* pops it */                                                                              \
   X(pushf16)                                                                                                 \
   X(popf16)                                                                                                  \
+  X(popa)         /* 4 bytes each */                                                                         \
+  X(popa16)                                                                                                  \
   X(load_es)      /* loads the segment register with cpu->helper_argument */                                 \
-  X(load_ss)                                                                                                 \
+  X(load_ss)      /* of mov and pop */                                                                       \
+  X(load_ss_far)  /* of lss */                                                                               \
   X(load_ds)                                                                                                 \
   X(load_fs)                                                                                                 \
   X(load_gs)                                                                                                 \

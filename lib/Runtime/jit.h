@@ -32,7 +32,7 @@ int jit_compile_stencils(const struct stencil_source *sources, unsigned count, c
 
 /* What compiling blocks needs of the engine. */
 struct jit_host {
-  /* Memory of the code cache, as code_cache_open and code_cache_close give it. */
+  /* Memory of the code cache, as code_cache_open_in_place and code_cache_close give it. */
   uint8_t *(*open)(size_t size);
   void (*close)(uint8_t *end);
   /* The host address of a stub: STENCIL_DISPATCH and above. */
@@ -58,15 +58,16 @@ struct jit_block {
   char why[160]; /* on failure: the reason */
 };
 
-/* Compiles one basic block, insns[0..count), count at most JIT_BLOCK_LIMIT, or as many of the first of them as can be. 0; -ENOTSUP
+/* Compiles one basic block for a CPU in a mode (enum cpu_mode), insns[0..count), count at most JIT_BLOCK_LIMIT, or as many of the first of them as can be. 0; -ENOTSUP
  * if the lifter has no meaning for the first one; -ENOMEM if the code cache is full; -EIO if LLVM
  * failed. */
-int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count, struct jit_block *block);
+int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count, uint32_t mode,
+                      struct jit_block *block);
 
 /* What the shared object offers, by the name jit_interface. */
 struct jit_interface {
   int (*compile_stencils)(const struct stencil_source *, unsigned, const struct stencil_sink *);
-  int (*compile_block)(const struct jit_host *, const struct insn *, unsigned, struct jit_block *);
+  int (*compile_block)(const struct jit_host *, const struct insn *, unsigned, uint32_t mode, struct jit_block *);
 };
 extern const struct jit_interface jit_interface;
 

@@ -113,15 +113,20 @@ static LLVMOrcObjectLayerRef make_layer(void *context, LLVMOrcExecutionSessionRe
 
 /* The stubs, by the names that lifted code has for them. */
 static LLVMErrorRef define_stubs(const struct jit_host *host) {
-  LLVMOrcCSymbolMapPair symbols[HELPER_COUNT + 1];
+  static const struct {
+    const char *name;
+    unsigned stub;
+  } ways_out[] = {{"dispatch", STENCIL_DISPATCH}, {"leave", STENCIL_LEAVE}};
+  enum { WAYS_OUT = sizeof ways_out / sizeof ways_out[0] };
+  LLVMOrcCSymbolMapPair symbols[HELPER_COUNT + WAYS_OUT];
   LLVMJITSymbolFlags flags = {LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable, 0};
-  for (unsigned i = 0; i <= HELPER_COUNT; i++) {
-    const char *name = i < HELPER_COUNT ? helper_symbol(i) : "dispatch";
-    unsigned stub = i < HELPER_COUNT ? STENCIL_HELPER + i : STENCIL_DISPATCH;
+  for (unsigned i = 0; i < HELPER_COUNT + WAYS_OUT; i++) {
+    const char *name = i < HELPER_COUNT ? helper_symbol(i) : ways_out[i - HELPER_COUNT].name;
+    unsigned stub = i < HELPER_COUNT ? STENCIL_HELPER + i : ways_out[i - HELPER_COUNT].stub;
     symbols[i].Name = LLVMOrcExecutionSessionIntern(orc.session, name);
     symbols[i].Sym = (LLVMJITEvaluatedSymbol){host->stub_address(stub), flags};
   }
-  return LLVMOrcJITDylibDefine(orc.dylib, LLVMOrcAbsoluteSymbols(symbols, HELPER_COUNT + 1));
+  return LLVMOrcJITDylibDefine(orc.dylib, LLVMOrcAbsoluteSymbols(symbols, HELPER_COUNT + WAYS_OUT));
 }
 
 static bool start(const struct jit_host *host, char why[], size_t size) {
@@ -328,7 +333,7 @@ static void find_x87(struct jit_block *block, const struct insn *insns) {
 }
 
 /* *count instructions; if one of them cannot be lifted, -ENOTSUP, and *count is how many before it can. */
-static int compile(const struct jit_host *host, const struct insn *insns, unsigned *count,
+static int compile(const struct jit_host *host, const struct insn *insns, unsigned *count, uint32_t mode,
                    struct jit_block *block) {
   char name[24];
   struct lifter lifter;
@@ -336,6 +341,7 @@ static int compile(const struct jit_host *host, const struct insn *insns, unsign
   snprintf(name, sizeof name, "block_%08x", insns[0].eip);
   block->why[0] = '\0';
   lifter_init(&lifter, LIFT_BLOCK);
+  lifter.mode = mode;
   LLVMContextSetDiagnosticHandler(lifter.context, diagnose, block->why);
   if (!lifter_function(&lifter, name, insns, *count, FLAGS_ALL)) {
     snprintf(block->why, sizeof block->why, "%s", lifter.failure);
@@ -353,19 +359,19 @@ static int compile(const struct jit_host *host, const struct insn *insns, unsign
   return status;
 }
 
-int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count,
+int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count, uint32_t mode,
                       struct jit_block *block) {
   memset(block, 0, sizeof *block);
   if (!start(host, block->why, sizeof block->why))
     return -EIO;
   unsigned wanted = count;
-  int status = compile(host, insns, &wanted, block);
+  int status = compile(host, insns, &wanted, mode, block);
   if (status == -ENOTSUP && wanted > 0)
-    status = compile(host, insns, &wanted, block);
+    status = compile(host, insns, &wanted, mode, block);
   /* One instruction of several may be what LLVM cannot make code of: it is met alone. */
   for (wanted = count; status == -EIO && wanted > 1;) {
     wanted /= 2;
-    status = compile(host, insns, &wanted, block);
+    status = compile(host, insns, &wanted, mode, block);
   }
   return status;
 }

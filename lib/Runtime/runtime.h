@@ -99,6 +99,16 @@ void runtime_interrupt(struct cpu_state *cpu);
  * instruction boundary and the interrupt hook is called there (docs/signals.md). */
 void runtime_interrupted(void *ucontext);
 
+/* For handlers of host signals, first thing: alignment checks (EFLAGS.AC), which are the guest's and in force
+ * while its code runs, are switched off; the context's return brings them back. What the caller does must be
+ * in a function of its own. */
+static inline __attribute__((always_inline)) void runtime_alignment_unchecked(void) {
+  __asm__ volatile("lea -128(%%rsp), %%rsp\n\tpushfq\n\tandl $0xFFFBFFFF, (%%rsp)\n\tpopfq\n\tlea 128(%%rsp), %%rsp"
+                   :
+                   :
+                   : "cc", "memory");
+}
+
 /* The guest's x87, MMX and MXCSR state, which is in the host FPU of the calling thread, and its
  * xmm registers, which are in cpu->xmm: as one 512-byte fxsave image of a 32-bit process. */
 void runtime_fpu_save(const struct cpu_state *cpu, void *fxsave);

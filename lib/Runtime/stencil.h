@@ -30,6 +30,7 @@ enum stencil_symbol {
   STENCIL_CALLEE,    /* host address of a call's target */
   STENCIL_DISPATCH,  /* host address of the dispatcher: go on at eip in r13d */
   STENCIL_MISPAIRED, /* host address of the stub for calls that came back elsewhere */
+  STENCIL_LEAVE,     /* host address of the stub that has C say what follows eip in r13d */
   STENCIL_HELPER,    /* the first of HELPER_COUNT helper stubs */
 };
 

@@ -51,7 +51,8 @@ static unsigned keep_pages(const struct insn *last) {
   return kept;
 }
 
-static void add_unit(struct code_unit *unit, bool once) {
+/* `linked`: jumps may lead to it. */
+static const struct code_unit *add_unit(struct code_unit *unit, bool linked) {
   guest_addr entry = work.insn[0].eip;
   work.row[0] = (struct unit_insn){0};
   unit->low = entry;
@@ -59,43 +60,42 @@ static void add_unit(struct code_unit *unit, bool once) {
   unit->insn = work.row;
   unit->page = work.fetch.page;
   unit->entry = &entry;
-  unit->entry_count = once ? 0 : 1;
-  unit_add(unit);
-  if (!once)
+  unit->entry_count = linked;
+  const struct code_unit *added = unit_add(unit);
+  if (linked)
     unit_map_insert(entry, (uintptr_t)unit->code, false);
+  return added;
 }
 
 /* The unit of an instruction that cannot be compiled: a jump to the helper that says so. */
-static void add_uncompiled(bool once) {
+static const struct code_unit *add_uncompiled(bool linked) {
   uint8_t *code = code_cache_open(HELPER_JUMP_SIZE);
   if (!code)
     engine_fatal(work.insn[0].eip, "the code cache is full");
   uint8_t *end = stub_write_helper_jump(code, work.insn[0].eip, HELPER_uncompiled);
   code_cache_close(end);
-  struct code_unit unit = {.code = code,
+  struct code_unit unit = {.code = (const uint8_t *)code_address(code),
                            .code_size = (uint32_t)(end - code),
                            .body_size = (uint32_t)(end - code),
                            .page_count = (uint16_t)keep_pages(&work.insn[0])};
-  add_unit(&unit, once);
+  return add_unit(&unit, linked);
 }
 
-static uintptr_t compile(bool once) {
-  static const struct jit_host host = {code_cache_open, code_cache_close, stub_address, NULL};
+static const struct code_unit *compile(bool linked, uint32_t mode) {
+  static const struct jit_host host = {code_cache_open_in_place, code_cache_close, stub_address, NULL};
   struct jit_host with_dump = host;
   struct jit_block *block = &work.block;
   struct compiler_fpu fpu;
   guest_addr eip = work.insn[0].eip;
   if (engine.options.dump_ir)
     with_dump.dump = engine.options.dump;
-  int status = compiler_enter(eip, &fpu)->compile_block(&with_dump, work.insn, work.count, block);
+  int status = compiler_enter(eip, &fpu)->compile_block(&with_dump, work.insn, work.count, mode, block);
   compiler_leave(&fpu);
   if (status == -ENOMEM)
     engine_fatal(eip, "the code cache is full");
   if (status < 0) {
     engine_log("0x%08x: '%s' cannot be compiled: %s", eip, insn_name(&work.insn[0].form), block->why);
-    uintptr_t code = code_cache.head;
-    add_uncompiled(once);
-    return code;
+    return add_uncompiled(linked);
   }
   for (unsigned i = 0; i < block->x87_count; i++)
     work.row[1 + i] =
@@ -106,18 +106,23 @@ static uintptr_t compile(bool once) {
                            .commits = true,
                            .insn_count = (uint16_t)block->x87_count,
                            .page_count = (uint16_t)keep_pages(&work.insn[block->insn_count - 1])};
-  add_unit(&unit, once);
-  return (uintptr_t)block->code;
+  return add_unit(&unit, linked);
 }
 
 uintptr_t translate_block(guest_addr eip, guest_addr *fault) {
   work.fetch.page_count = 0;
   work.fetch.unprotected = false;
-  return decode_block(eip, JIT_BLOCK_LIMIT, fault) ? compile(false) : 0;
+  return decode_block(eip, JIT_BLOCK_LIMIT, fault) ? (uintptr_t)compile(true, 0)->code : 0;
 }
 
-uintptr_t translate_once(guest_addr eip, guest_addr *fault) {
+const struct code_unit *translate_careful(guest_addr eip, uint32_t mode, guest_addr *fault) {
+  work.fetch.page_count = 0;
+  work.fetch.unprotected = false;
+  return decode_block(eip, 1, fault) ? compile(false, mode) : NULL;
+}
+
+uintptr_t translate_once(guest_addr eip, uint32_t mode, guest_addr *fault) {
   work.fetch.page_count = 0;
   work.fetch.unprotected = true;
-  return decode_block(eip, 1, fault) ? compile(true) : 0;
+  return decode_block(eip, 1, fault) ? (uintptr_t)compile(false, mode)->code : 0;
 }

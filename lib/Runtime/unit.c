@@ -58,7 +58,7 @@ int units_init(void) {
 
 /* --- Units -------------------------------------------------------------------------------------------- */
 
-void unit_add(const struct code_unit *unit) {
+const struct code_unit *unit_add(const struct code_unit *unit) {
   size_t insns = unit->insn_count * sizeof *unit->insn, entries = unit->entry_count * sizeof *unit->entry,
          pages = unit->page_count * sizeof *unit->page;
   char *memory = malloc(sizeof *unit + insns + entries + pages);
@@ -72,6 +72,7 @@ void unit_add(const struct code_unit *unit) {
   current[current_count++] = copy;
   units[unit_count] = copy;
   __atomic_store_n(&unit_count, unit_count + 1, __ATOMIC_RELEASE);
+  return copy;
 }
 
 const struct code_unit *unit_of_pc(uintptr_t pc) {

@@ -15,6 +15,8 @@
 #define EDI 28
 #define EIP 32
 #define DF 42
+#define EFLAGS_REST_2 46        /* bits 16-23 */
+#define EFLAGS_AC 0x40000
 #define INTERRUPT 84
 #define XMM 96
 #define C_STACK 224
@@ -85,6 +87,12 @@ enter_text_start:
         movl %gs:ESI, %r9d
         movl %gs:EDI, %r12d
         xorl %r15d, %r15d
+        testb $EFLAGS_AC >> 16, %gs:EFLAGS_REST_2
+        je 1f
+        pushfq
+        orl $EFLAGS_AC, (%rsp)
+        popfq
+1:
         .subsection 1
 8:      vinsertf128 $1, %gs:YMM_HIGH+0, %ymm0, %ymm0
         vinsertf128 $1, %gs:YMM_HIGH+16, %ymm1, %ymm1
@@ -110,8 +118,14 @@ enter_text_start:
 2:
 .endm
 
-/* C changes stacks with rsp saved in FRAME_STACK. */
+/* C changes stacks with rsp saved in FRAME_STACK. Alignment checks are the guest's alone. */
 .macro TO_C
+        testb $EFLAGS_AC >> 16, %gs:EFLAGS_REST_2
+        je 1f
+        pushfq
+        andl $~EFLAGS_AC, (%rsp)
+        popfq
+1:
         movq %rsp, %gs:FRAME_STACK
         movq %gs:C_STACK, %rsp
         movq %gs:SELF, %rdi

@@ -10,6 +10,7 @@
  * (docs/signals.md). A host string instruction can be left in the middle, as the guest's can.
  *
  * Handlers run on the thread's signal stack with all signals blocked. */
+#include "Runtime/careful.h"
 #include "Runtime/engine.h"
 #include "Runtime/fpu.h"
 #include "Runtime/guest_memory.h"
@@ -146,7 +147,7 @@ static void take_state(struct cpu_state *cpu, const struct code_unit *unit, int 
 
 static void leave_through(mcontext_t *context, const char *where) {
   context->gregs[REG_RIP] = (greg_t)(uintptr_t)where;
-  context->gregs[REG_EFL] &= ~(greg_t)HOST_TF;
+  context->gregs[REG_EFL] &= ~(greg_t)(HOST_TF | EFLAGS_AC);
 }
 
 /* --- Stepping to the next instruction --------------------------------------------------------------- */
@@ -165,6 +166,10 @@ static bool stop_or_step(struct engine_thread *thread, mcontext_t *context) {
     int index = unit_insn_of_pc(unit, pc, &exact);
     if (unit->commits) /* its other rows are not boundaries */
       exact = pc == (uintptr_t)unit->code;
+    /* An instruction without host code, a nop, shares the place of the one behind it: a single step's trap
+     * comes after each. */
+    while (exact && index > 0 && unit->insn[index - 1].host == unit->insn[index].host && careful_wanted(thread->cpu))
+      index--;
     if (index >= 0 && (exact || at_string_instruction((const uint8_t *)pc))) {
       take_state(thread->cpu, unit, index, context);
       leave_through(context, enter_after_signal);
@@ -253,7 +258,7 @@ static bool translated_fault(struct engine_thread *thread, int signal, const sig
   return true;
 }
 
-static void handle(int signal, siginfo_t *info, void *ucontext) {
+static __attribute__((noinline)) void handle_without_alignment_checks(int signal, siginfo_t *info, void *ucontext) {
   int saved_errno = errno;
   mcontext_t *context = &((ucontext_t *)ucontext)->uc_mcontext;
   uintptr_t pc = (uintptr_t)context->gregs[REG_RIP];
@@ -284,6 +289,12 @@ static void handle(int signal, siginfo_t *info, void *ucontext) {
       engine_fatal(cpu ? cpu->eip : 0, "host signal %d at host address %p", signal, (void *)pc);
   }
   errno = saved_errno;
+}
+
+/* The guest may have alignment checks on; the C code of this process is not made for them. */
+static void handle(int signal, siginfo_t *info, void *ucontext) {
+  runtime_alignment_unchecked();
+  handle_without_alignment_checks(signal, info, ucontext);
 }
 
 int signals_init(void) {

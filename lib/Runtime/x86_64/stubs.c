@@ -18,10 +18,12 @@ static uint8_t *emit(uint8_t *at, const void *bytes, size_t size) {
 
 static uint8_t *emit32(uint8_t *at, uint32_t value) { return emit(at, &value, 4); }
 
-/* jmp *[rip + to the 8 bytes that follow]; the bytes. For targets out of a displacement's reach. */
+/* jmp *[rip + to the next 8 bytes that are aligned]; the bytes. For targets out of a displacement's reach. */
 static uint8_t *emit_far_jump(uint8_t *at, const void *target) {
   uint64_t address = (uint64_t)(uintptr_t)target;
-  at = EMIT(at, 0xFF, 0x25, 0, 0, 0, 0);
+  at = EMIT(at, 0xFF, 0x25);
+  uint32_t gap = (uint32_t)(0 - (code_address(at) + 4)) % 8;
+  at = emit32(at, gap) + gap;
   return emit(at, &address, 8);
 }
 
@@ -82,6 +84,7 @@ void stubs_init(void) {
   at = emit_far_jump(at, enter_link);
   miss_stub = code_address(at);
   at = emit_far_jump(at, enter_dispatch_miss);
+  stubs[STENCIL_LEAVE] = miss_stub;
   uintptr_t helper_stub = code_address(at);
   at = emit_far_jump(at, enter_helper);
   stubs[STENCIL_DISPATCH] = code_address(at);

@@ -1,0 +1,18 @@
+/* Code for a CPU in an unusual mode: single steps, alignment checks in the llvm tier (careful.c). */
+#ifndef UEMU_RUNTIME_CAREFUL_H
+#define UEMU_RUNTIME_CAREFUL_H
+
+#include "Runtime/engine.h"
+
+/* Is usual code wrong for this CPU as it is now? */
+bool careful_wanted(const struct cpu_state *cpu);
+
+/* Host code for cpu->eip in the CPU's mode, which goes on in C. once: run it once, with its page left writable.
+ * 0 if the bytes cannot be fetched, with *fault set. Engine lock held. */
+uintptr_t careful_code(struct cpu_state *cpu, bool once, guest_addr *fault);
+
+/* The instruction that careful_code() was asked for has run to its end: must #DB follow? A fault, a system call
+ * or a load of SS says so for it, and nothing follows. */
+bool careful_ended(struct engine_thread *thread);
+
+#endif

@@ -208,7 +208,7 @@ def make_inputs(work, quick):
     write("script.awk", AWK)
     write("source.c", make_source(2500 // part))
     write("scene.pov", POV)
-    write("scene.ini", f"Input_File_Name={folder}/scene.pov\nWork_Threads=1\nAntialias=on\nOutput_File_Type=P\n"
+    write("scene.ini", f"Input_File_Name={folder}/scene.pov\nWork_Threads=1\nAntialias=on\nOutput_File_Type=B\n"
                        f"Width={640 // part}\nHeight=480\n")
     make_music(os.path.join(folder, "music.wav"), 60 // part)
     open(stamp, "w").close()

@@ -19,6 +19,7 @@ struct work {
   uint16_t map[MAP_SIZE];       /* eip -> index into insn[] */
   guest_addr pending[UNIT_BLOCK_LIMIT];
   unsigned pending_count;
+  uint8_t block_in[UNIT_BLOCK_LIMIT]; /* flags that are read in a block before they are written */
   unsigned block_bound; /* there will be no more blocks than this, and one a pending stretch or two */
 };
 
@@ -344,7 +345,8 @@ static void forget_address_flags(struct work *work) {
 
 static void find_liveness(struct work *work) {
   struct unit *unit = work->unit;
-  uint8_t block_in[UNIT_BLOCK_LIMIT] = {0};
+  uint8_t *block_in = work->block_in;
+  memset(block_in, 0, unit->block_count);
   /* What lies outside never changes: ask once a block, then iterate inside. */
   uint8_t outside[UNIT_BLOCK_LIMIT];
   uint8_t none[UNIT_BLOCK_LIMIT] = {0};
@@ -377,6 +379,19 @@ static void find_liveness(struct work *work) {
   }
 }
 
+/* What each way of a conditional jump needs; unit.live has both. */
+static void find_branch_liveness(struct work *work) {
+  struct unit *unit = work->unit;
+  for (unsigned b = 0; b < unit->block_count; b++) {
+    struct block *block = &unit->block[b];
+    const struct insn *last = &unit->insn[block->first + block->count - 1];
+    if (last->flow != FLOW_CONDITIONAL)
+      continue;
+    block->live_taken = live_into(work, work->block_in, block->taken, last->target);
+    block->live_next = live_into(work, work->block_in, block->next, insn_next(last));
+  }
+}
+
 bool discover(struct unit *unit, guest_addr entry, const struct discover_options *options) {
   static _Thread_local struct work work;
   work.unit = unit;
@@ -398,6 +413,7 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
     return discover(unit, entry, &stretch);
   }
   find_liveness(&work);
+  find_branch_liveness(&work);
   forget_address_flags(&work);
   return true;
 }

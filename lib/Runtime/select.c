@@ -9,6 +9,7 @@
 #include "Frontend/stack_fold.h"
 #include "Runtime/engine.h"
 
+#include <Zydis/Mnemonic.h>
 #include <string.h>
 
 static struct selection *out;
@@ -254,17 +255,82 @@ static void add_thunk(const struct insn *call, unsigned reg) {
     out->piece[p].starts = false;
 }
 
+/* --- Flags that one way of a branch needs ------------------------------------------------------------
+ * Often flags are read on one way of a branch only, or cannot be seen not to be, on a way out of the unit
+ * that is seldom taken. The branch then does without them, and the way that needs them compares once more: a
+ * comparison changes nothing else, and its operands are still there. Where that way begins with another
+ * branch, the two are fused. */
+
+static bool can_be_repeated(const struct insn *insn) {
+  return insn->form.mnemonic == ZYDIS_MNEMONIC_CMP || insn->form.mnemonic == ZYDIS_MNEMONIC_TEST;
+}
+
+/* The jump that the branch's fall-through consists of, if it reads the same comparison; else NULL. */
+static const struct insn *second_branch(const struct insn *insns, const struct unit *unit,
+                                        const struct block *block) {
+  const struct block *next = block + 1;
+  if (block->next != next - unit->block || next->leader || next->count != 1)
+    return NULL;
+  const struct insn *jump = &unit->insn[next->first];
+  return jump->flow == FLOW_CONDITIONAL && shape_can_fuse(insns, jump) ? jump : NULL;
+}
+
+static void select_branch(const struct insn *insns, const struct unit *unit, const struct block *block) {
+  uint8_t changed = insns[0].flags_changed;
+  const struct insn *second = NULL;
+  if (!can_be_repeated(insns) || out->detour_count == UNIT_BLOCK_LIMIT) {
+    select_insns(insns, 2, block->live_taken | block->live_next);
+    return;
+  }
+  if (out->extra_count + 2 <= SELECTED_LIMIT)
+    second = second_branch(insns, unit, block);
+  uint8_t taken = shape_round_flags(block->live_taken, changed);
+  uint8_t next = second ? 0 : shape_round_flags(block->live_next, changed);
+  uint8_t both = shape_round_flags(taken & next, changed);
+  select_insns(insns, 2, both);
+  if (next & ~both)
+    add_or_note(insns, 1, next);
+  if (taken & ~both)
+    out->detour[out->detour_count++] =
+        (struct detour){.insn = insns, .live = taken, .block = (uint16_t)(block - unit->block)};
+  if (second) {
+    out->repeated = &out->extra[out->extra_count];
+    out->extra_count += 2;
+    out->repeated[0] = insns[0];
+    out->repeated[1] = *second;
+  }
+}
+
+/* The detours' pieces come after all blocks'. */
+static void select_detours(void) {
+  for (unsigned d = 0; d < out->detour_count; d++) {
+    struct detour *detour = &out->detour[d];
+    detour->first = (uint16_t)out->count;
+    add_or_note(detour->insn, 1, detour->live);
+    detour->end = (uint16_t)out->count;
+  }
+}
+
 /* --- A unit ---------------------------------------------------------------------------------------- */
 
 static void select_block(const struct unit *unit, const struct block *block,
                          const struct discover_options *options) {
   unsigned end = (unsigned)block->first + block->count, reg;
+  if (out->repeated) {
+    const struct insn *pair = out->repeated;
+    out->repeated = NULL;
+    select_branch(pair, unit, block);
+    return;
+  }
   for (unsigned i = block->first; i < end; i++) {
     const struct insn *insn = &unit->insn[i];
     if (is_address_thunk(insn, options, &reg)) {
       add_thunk(insn, reg);
     } else if (i + 1 < end && shape_can_fuse(insn, insn + 1)) {
-      select_insns(insn, 2, unit->live[i + 1]);
+      if (insn[1].flow == FLOW_CONDITIONAL)
+        select_branch(insn, unit, block);
+      else
+        select_insns(insn, 2, unit->live[i + 1]);
       i++;
     } else {
       select_insns(insn, 1, unit->live[i]);
@@ -279,11 +345,13 @@ void select_stencils(struct selection *selection, const struct unit *unit,
   enum { ROUNDS = 6 };
   out = selection;
   for (unsigned round = 0; round < ROUNDS; round++) {
-    missing.count = out->count = out->extra_count = 0;
+    missing.count = out->count = out->extra_count = out->detour_count = 0;
+    out->repeated = NULL;
     for (unsigned b = 0; b < unit->block_count; b++) {
       select_block(unit, &unit->block[b], options);
       out->block_end[b] = (uint16_t)out->count;
     }
+    select_detours();
     if (!missing.count)
       return;
     stencil_source_make(missing.source, missing.count);

@@ -18,13 +18,24 @@ struct selected {
   bool starts; /* the first of its instruction */
 };
 
+/* What comes between a conditional jump and its target: the comparison once more, for its flags. */
+struct detour {
+  const struct insn *insn;
+  uint8_t live;
+  uint16_t block;      /* that ends in the jump */
+  uint16_t first, end; /* pieces */
+};
+
 enum { SELECTED_LIMIT = 3 * UNIT_INSN_LIMIT };
 
 struct selection {
   struct selected piece[SELECTED_LIMIT];
   unsigned count;
   uint16_t block_end[UNIT_BLOCK_LIMIT]; /* index after the last piece of each block */
-  struct insn extra[SELECTED_LIMIT];    /* instructions that are not the unit's own */
+  struct detour detour[UNIT_BLOCK_LIMIT];
+  unsigned detour_count;
+  struct insn *repeated;             /* a comparison and the jump that the next block consists of; NULL */
+  struct insn extra[SELECTED_LIMIT]; /* instructions that are not the unit's own */
   unsigned extra_count;
 };
 

@@ -13,8 +13,8 @@ enum { FIXUP_LIMIT = 2048, CODE_ROOM = 1 << 17 };
 struct fixup {
   uint8_t *field;
   int32_t addend;
-  enum { TO_BLOCK, TO_EXIT, TO_PROBE, FILLED } kind;
-  uint32_t target; /* block index, or guest address */
+  enum { TO_BLOCK, TO_DETOUR, TO_EXIT, TO_PROBE, FILLED } kind;
+  uint32_t target; /* block or detour index, or guest address */
 };
 
 /* The translation under way. One at a time: the engine lock is held. */
@@ -25,7 +25,7 @@ static struct {
   struct selection selection;
   struct fixup fixup[FIXUP_LIMIT];
   unsigned fixup_count;
-  uint8_t *block_code[UNIT_BLOCK_LIMIT];
+  uint8_t *block_code[UNIT_BLOCK_LIMIT], *detour_code[UNIT_BLOCK_LIMIT];
   struct unit_insn insn[SELECTED_LIMIT];
   unsigned insn_count;
   guest_addr entry[UNIT_BLOCK_LIMIT];
@@ -68,7 +68,18 @@ static void store_pc32(uint8_t *field, int32_t addend, uintptr_t target) {
   store(field, RELOC_PC32, target + (uint64_t)(int64_t)addend - code_address(field));
 }
 
-/* Fills one hole. insns are those of the stencil, block the one it ends, if it does. */
+/* Where the conditional jump at the block's end goes when it is taken. */
+static void add_taken_fixup(uint8_t *field, int32_t addend, const struct block *block, guest_addr target) {
+  const struct selection *selection = &work.selection;
+  for (unsigned d = 0; d < selection->detour_count; d++)
+    if (&work.unit.block[selection->detour[d].block] == block) {
+      add_fixup(field, addend, TO_DETOUR, d);
+      return;
+    }
+  add_jump_fixup(field, addend, block->taken, target);
+}
+
+/* Fills one hole. insns are those of the stencil. */
 static void patch(const struct stencil_reloc *reloc, uint8_t *field, uint8_t *end, const struct insn *insns,
                   unsigned count, const struct block *block) {
   const struct insn *last = &insns[count - 1];
@@ -99,7 +110,7 @@ static void patch(const struct stencil_reloc *reloc, uint8_t *field, uint8_t *en
     store_pc32(field, reloc->addend, code_address(end));
     return;
   case STENCIL_TAKEN:
-    add_jump_fixup(field, reloc->addend, block ? block->taken : -1, last->target);
+    add_taken_fixup(field, reloc->addend, block, last->target);
     return;
   case STENCIL_CALLEE:
     /* In a small unit even a call to itself is counted: recursion makes code hot as loops do. */
@@ -221,10 +232,21 @@ static void emit_block(unsigned b) {
   unsigned end = work.selection.block_end[b];
   work.block_code[b] = work.at;
   for (unsigned i = b ? work.selection.block_end[b - 1] : 0; i < end; i++)
-    emit_piece(&work.selection.piece[i], i + 1 == end ? block : NULL);
+    emit_piece(&work.selection.piece[i], block);
   const struct insn *last = &work.unit.insn[block->first + block->count - 1];
   if (falls_through(last) && block->next != (int)b + 1)
     emit_jump(block->next, insn_next(last));
+}
+
+static void emit_detours(void) {
+  for (unsigned d = 0; d < work.selection.detour_count; d++) {
+    const struct detour *detour = &work.selection.detour[d];
+    const struct block *block = &work.unit.block[detour->block];
+    work.detour_code[d] = work.at;
+    for (unsigned i = detour->first; i < detour->end; i++)
+      emit_piece(&work.selection.piece[i], block);
+    emit_jump(block->taken, work.unit.insn[block->first + block->count - 1].target);
+  }
 }
 
 /* The exits at the unit's end: one for each target outside, one probe for each indirect call. */
@@ -235,6 +257,9 @@ static void emit_exits(void) {
     switch (fixup->kind) {
     case TO_BLOCK:
       store_pc32(fixup->field, fixup->addend, code_address(work.block_code[fixup->target]));
+      continue;
+    case TO_DETOUR:
+      store_pc32(fixup->field, fixup->addend, code_address(work.detour_code[fixup->target]));
       continue;
     case TO_PROBE:
       target = work.at;
@@ -312,6 +337,7 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
     engine_fatal(eip, "the code cache is full");
   for (unsigned b = 0; b < work.unit.block_count; b++)
     emit_block(b);
+  emit_detours();
   uint8_t *body_end = work.at;
   emit_exits();
   code_cache_close(work.at);

@@ -299,22 +299,23 @@ static bool takes_any_register(const struct insn *insn) {
          insn->form.op[2].kind != OPERAND_CONSTANT;
 }
 
-/* The instruction with every choice of general registers for its explicit register operands. */
-static void add_registers(struct shape_set *set, const struct insn *insn, uint8_t live) {
-  unsigned at[2], count = 0;
-  for (unsigned i = 0; i < 4 && count < 2; i++)
-    if (insn->form.op[i].kind == OPERAND_GPR)
-      at[count++] = i;
-  shape_set_add(set, insn, 1, live);
-  if (count == 0 || !takes_any_register(insn))
+/* The instruction, or a pair, with every choice of general registers for the first one's explicit register
+ * operands. */
+static void add_registers(struct shape_set *set, const struct insn *insns, unsigned count, uint8_t live) {
+  unsigned at[2], free = 0;
+  for (unsigned i = 0; i < 4 && free < 2; i++)
+    if (insns[0].form.op[i].kind == OPERAND_GPR)
+      at[free++] = i;
+  shape_set_add(set, insns, count, live);
+  if (free == 0 || !takes_any_register(insns))
     return;
   for (unsigned a = 0; a < GPR_COUNT; a++)
-    for (unsigned b = 0; b < (count == 2 ? GPR_COUNT : 1); b++) {
-      struct insn other = *insn;
-      other.form.op[at[0]].reg = a;
-      if (count == 2)
-        other.form.op[at[1]].reg = b;
-      shape_set_add(set, &other, 1, live);
+    for (unsigned b = 0; b < (free == 2 ? GPR_COUNT : 1); b++) {
+      struct insn other[2] = {insns[0], insns[count - 1]};
+      other[0].form.op[at[0]].reg = a;
+      if (free == 2)
+        other[0].form.op[at[1]].reg = b;
+      shape_set_add(set, other, count, live);
     }
 }
 
@@ -360,10 +361,20 @@ void shape_set_complete(struct shape_set *set) {
         if (shape_split_address(&insn, parts))
           use = &parts[1];
         if (registers_are_free(use))
-          add_registers(set, use, kept[f]);
+          add_registers(set, use, 1, kept[f]);
         else
           shape_set_add(set, use, 1, kept[f]);
       }
+  /* Comparisons with memory and their jumps: the commonest pairs, with any register. */
+  for (size_t i = 0; i < count; i++) {
+    const struct stencil_source source = set->source[i];
+    struct insn parts[3];
+    if (source.count == 2 && source.insn[1].flow == FLOW_CONDITIONAL &&
+        shape_split_address(&source.insn[0], parts)) {
+      parts[2] = source.insn[1];
+      add_registers(set, &parts[1], 2, 0);
+    }
+  }
 }
 
 size_t *shape_set_generalise(const struct shape_set *set, struct shape_set *general) {

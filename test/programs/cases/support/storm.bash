@@ -12,6 +12,8 @@ seq 40 | xargs -P 4 -n 1 expr 1 + | sort -n | md5sum
 x=$(for i in {1..5}; do echo $(echo $(echo $i)); done); echo $x
 a=(); for i in {1..12}; do (exit $i) & a+=($!); done; for p in "${a[@]}"; do wait "$p"; echo -n "$? "; done; echo
 bash -c 'exec sh -c "exec bash -c \"echo three execs\""'
-head -c 300000 /dev/zero | tee >(wc -c >/tmp/tee.$$) | md5sum; while [ ! -s /tmp/tee.$$ ]; do sleep 0.01; done; cat /tmp/tee.$$; rm /tmp/tee.$$
+mkfifo /tmp/tee.$$
+head -c 300000 /dev/zero | tee >(wc -c >/tmp/tee.$$) | md5sum &
+read -r counted </tmp/tee.$$; wait; echo "$counted"; rm /tmp/tee.$$
 yes | head -n 1000 | wc -l
 wait

@@ -92,9 +92,10 @@ static const char *name_of(const struct process *process, const struct mapping *
     *length = mapping->name_length;
     return mapping->name;
   }
-  const guest_addr vdso = process->vdso ? process->vdso : process->sigreturn_trampoline;
-  if (vdso && mapping->start <= vdso && vdso < mapping->end)
+  if (process->vdso && mapping->start <= process->vdso && process->vdso < mapping->end)
     name = "[vdso]";
+  else if (process->vdso && mapping->end == process->vdso)
+    name = "[vvar]";
   else if (mapping->start <= process->start_stack && process->start_stack < mapping->end)
     name = "[stack]";
   else if (mapping->start < brk && mapping->end > process->start_brk)

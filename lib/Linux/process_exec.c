@@ -205,14 +205,16 @@ static int32_t execute(struct thread *thread, const struct loader_program *progr
   if (!native)
     fcntl(process->self_fd, F_SETFD, 0); /* for process_open_self() over there */
   signal_exec_prepare(thread, &saved);
-  const long error = native ? HOST_CALL(SYS_execve, loader_path(program), loader_argv(program), envp)
-                            : HOST_CALL(SYS_execveat, process->self_fd, "", emulator, envp, AT_EMPTY_PATH);
+  /* Not entered if the mask has let in a signal with a handler: this program is the one to handle it. */
+  const long error =
+      native ? HOST_CALL_BLOCKING(thread, SYS_execve, loader_path(program), loader_argv(program), envp)
+             : HOST_CALL_BLOCKING(thread, SYS_execveat, process->self_fd, "", emulator, envp, AT_EMPTY_PATH);
   signal_exec_restore(thread, &saved);
   take_back_limits(limits);
   fcntl(process->self_fd, F_SETFD, FD_CLOEXEC);
   free(emulator);
   free(marked);
-  return (int32_t)error;
+  return error == -ERESTARTSYS ? -ERESTARTNOINTR : (int32_t)error;
 }
 
 /* An option of ours must not be made of a program's name. */

@@ -75,7 +75,7 @@ extern const struct loader_format loader_format_script, loader_format_elf;
 /* elf_map.c */
 int elf_load(struct loader_program *program, struct loader_image *image, struct loader_error *error);
 
-/* vdso.c: maps the kernel's own code for the guest (sigreturn trampolines) and fills image. */
+/* vdso.c: maps the vDSO and fills image. */
 int vdso_map(struct loader_image *image, struct loader_error *error);
 
 /* Fills *error (the message as printf(3)) and returns -number. */

@@ -435,6 +435,7 @@ static void test_trampolines(void **state) {
   memset(&view, 0, sizeof view);
   view_maps(&view, pid);
   assert_int_equal(view.pages[loaded.image.sigreturn_trampoline >> 12], READ | EXEC);
+  assert_int_equal(loaded.image.vdso >> 12, loaded.image.sigreturn_trampoline >> 12);
   end(pid);
 }
 
@@ -497,8 +498,10 @@ static void test_stack_contents(void **state) {
         assert_int_equal(pread(memory, random[i], 16, entry[1]), 16);
       if (entry[0] == AT_EXECFN)
         assert_true(pread(memory, name, strlen(path) + 1, entry[1]) > 0);
-      assert_int_not_equal(entry[0], AT_SYSINFO);
-      assert_int_not_equal(entry[0], AT_SYSINFO_EHDR);
+      if (entry[0] == AT_SYSINFO)
+        assert_int_equal(entry[1], loaded.image.vsyscall);
+      if (entry[0] == AT_SYSINFO_EHDR)
+        assert_int_equal(entry[1], loaded.image.vdso);
       assert_int_not_equal(entry[0], AT_MINSIGSTKSZ);
       if (entry[0] == AT_SECURE)
         assert_int_equal(entry[1], 0);

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -164,6 +165,7 @@ int main(int argc, char **argv) {
   const struct loader_options load = {.stack_limit = stack_limit(),
                                       .argv0 = options.argv0,
                                       .hwcap = guest_cpuid(1, 0).edx,
+                                      .hwcap2 = (uint32_t)getauxval(AT_HWCAP2),
                                       .personality = (uint32_t)personality(0xFFFFFFFF)};
   static struct loader_image image;
   if (loader_load(program, options.environment, &load, &image, &error) < 0)

@@ -31,7 +31,7 @@ for level in "${levels[@]}"; do
   "$1" -dc <packed | cmp - data
   echo "${PIPESTATUS[@]}"
   head -c 5000 packed | "$1" -dc 2>&1 | tail -c 100 | md5sum
-  "$1" -tv - <packed 2>&1 | tr -d '\r' | sed -E 's/, [0-9]+:[0-9]+//'
+  "$1" -tv - <packed 2>&1 | tr -d '\r' | sed -E 's/, ([0-9]+:[0-9]+|[0-9.]+ [KM]iB\/s)//g'
 done
 cp data named && "$1" -kf named && ls named* && rm named && "$1" -d named.* && cmp named data
 echo "[$?]"

@@ -1,5 +1,5 @@
 # gcc with its cc1, as, collect2 and ld builds a program of several files with make; the program runs.
-# seconds: 300
+# seconds: 900
 source /programs/support/steps.bash
 need gcc make as ld
 mkdir -p /tmp/build && cd /tmp/build || exit
@@ -93,6 +93,18 @@ C
 printf 'CFLAGS = -O2 -Wall\nprogram: main.o matrix.o words.o libextra.a\n\t$(CC) -o $@ main.o matrix.o words.o -L. -lextra -lm\n%%.o: %%.c matrix.h\n\t$(CC) $(CFLAGS) -c $<\nlibextra.a: extra.o\n\tar rcD $@ $^\n' >Makefile
 echo 'int extra(int x) { return x * 3; }' >extra.c
 printf '#include <iostream>\nint main() { std::cout << "x"; }\n' >not.cc
+cat >omp.c <<'C'
+#include <stdio.h>
+int main(void) {
+  long s = 0;
+#pragma omp parallel for reduction(+ : s)
+  for (int i = 0; i < 1000000; i++)
+    s += i % 7;
+  printf("%ld\n", s);
+  return 0;
+}
+C
+printf '  movl $1, %%eax\n  fldl (%%ebx)\n' >two.s
 steps <<'STEPS'
 make -j3 program 2>&1 | sort
 make program
@@ -107,10 +119,7 @@ gcc -static -O2 -o static main.c matrix.c words.c -lm && ./static
 gcc -shared -fPIC -O2 -o libm2.so matrix.c && gcc -o dyn main.c words.c -L. -lm2 -lm && LD_LIBRARY_PATH=. ./dyn
 gcc -pie -fPIE -flto -O2 -o lto main.c matrix.c words.c -lm && ./lto
 gcc -fprofile-arcs -ftest-coverage -o cov main.c matrix.c words.c -lm && ./cov; gcov main.c | head -3
-gcc -m32 -march=pentium4 -O2 -fopenmp -x c - -o omp <<<'#include <stdio.h>
-int main(void) { long s = 0;
-#pragma omp parallel for reduction(+:s)
-for (int i = 0; i < 1000000; i++) s += i % 7; printf("%ld\n", s); return 0; }' && OMP_NUM_THREADS=4 ./omp
+gcc -m32 -march=pentium4 -O2 -fopenmp -o omp omp.c && OMP_NUM_THREADS=4 ./omp
 gcc nothing.c
 objdump -d program | md5sum
 objdump -x program | md5sum
@@ -127,8 +136,7 @@ ld -r -o both.o matrix.o words.o && md5sum both.o
 ld.gold --version | head -1; gcc -fuse-ld=gold -o g main.o matrix.o words.o -lm && ./g
 ldd program | sed 's/0x.*//'
 c++filt _ZNSt6vectorIiSaIiEE9push_backEOi
-as -al -o /dev/null <<<'  movl $1, %eax
-  fldl (%ebx)'
+as -al -o /dev/null two.s
 gcov --version | head -1; gprof --version | head -1
 make -n -B program; make nothing
 STEPS

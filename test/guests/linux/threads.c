@@ -300,8 +300,9 @@ static void *exit_all(void *argument) {
   usleep(10000);
   exit(9);
 }
+enum { LEADER_HAS_LEFT = 300000 }; /* even on a busy machine */
 static void *last_to_leave(void *argument) {
-  usleep(30000);
+  usleep(LEADER_HAS_LEFT);
   printf("last thread, process %d\n", getpid() != syscall(SYS_gettid));
   return NULL;
 }
@@ -324,7 +325,7 @@ static void *sleep_for_ever(void *argument) {
     pause();
 }
 static void *leave_with_status(void *argument) {
-  usleep(30000);
+  usleep(LEADER_HAS_LEFT);
   syscall(SYS_exit, 8);
 }
 

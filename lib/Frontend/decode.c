@@ -45,7 +45,7 @@ static void vector_index(struct operand *op, ZydisRegister reg) {
   op->index = (uint32_t)(reg - (op->hole ? ZYDIS_REGISTER_YMM0 : ZYDIS_REGISTER_XMM0));
 }
 
-static void memory_operand(struct operand *op, const ZydisDecodedOperandMem *mem, struct insn *insn) {
+static void memory_operand(struct operand *op, const ZydisDecodedOperandMem *mem, struct insn *insn, unsigned width) {
   op->kind = OPERAND_MEMORY;
   op->reg = address_register(mem->base);
   op->index = address_register(mem->index);
@@ -57,12 +57,25 @@ static void memory_operand(struct operand *op, const ZydisDecodedOperandMem *mem
   bool no_register = op->reg == REGISTER_NONE && op->index == REGISTER_NONE;
   if (mem->disp.has_displacement && (mem->disp.value != 0 || no_register)) {
     op->has_disp = 1;
-    insn->disp = (uint32_t)mem->disp.value;
+    insn->disp = (uint32_t)mem->disp.value & (width == 16 && no_register ? 0xFFFF : ~0u);
   } else if (no_register) {
     op->has_disp = 1;
   }
   if (mem->type == ZYDIS_MEMOP_TYPE_VSIB)
     vector_index(op, mem->index);
+}
+
+/* Does the address depend on registers? A bit string's does by its offset. */
+static bool is_computed(const ZydisDecodedOperandMem *mem, ZydisMnemonic mnemonic) {
+  switch (mnemonic) {
+  case ZYDIS_MNEMONIC_BT:
+  case ZYDIS_MNEMONIC_BTC:
+  case ZYDIS_MNEMONIC_BTR:
+  case ZYDIS_MNEMONIC_BTS:
+    return true;
+  default:
+    return mem->base != ZYDIS_REGISTER_NONE || mem->index != ZYDIS_REGISTER_NONE;
+  }
 }
 
 /* Immediates that select an operation, or that no host instruction can take from a hole, are part
@@ -296,6 +309,7 @@ static ZydisDecoder decoder;
 
 __attribute__((constructor)) static void decoder_init(void) {
   ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+  ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE); /* reserved NOPs, as without MPX */
 }
 
 /* How many operands a form lists: the visible ones, and what maskmovq and maskmovdqu store to. */
@@ -362,7 +376,7 @@ enum insn_status insn_decode_layout(struct insn *insn, const uint8_t *bytes, siz
   insn->form.mnemonic = (uint16_t)zi.mnemonic;
   insn->form.attributes = attributes_of(&zi);
   insn->form.operand_width = (uint8_t)(zi.operand_width / 8);
-  bool memory = false;
+  bool memory = false, computed = false; /* computed: an address is, of registers */
   unsigned immediates = 0;
   for (unsigned i = 0; i < listed; i++) {
     struct operand *op = &insn->form.op[i];
@@ -374,7 +388,8 @@ enum insn_status insn_decode_layout(struct insn *insn, const uint8_t *bytes, siz
       register_operand(op, zo[i].reg.value);
       break;
     case ZYDIS_OPERAND_TYPE_MEMORY:
-      memory_operand(op, &zo[i].mem, insn);
+      memory_operand(op, &zo[i].mem, insn, zi.address_width);
+      computed |= is_computed(&zo[i].mem, zi.mnemonic);
       memory |= zo[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN;
       break;
     case ZYDIS_OPERAND_TYPE_IMMEDIATE:
@@ -389,8 +404,8 @@ enum insn_status insn_decode_layout(struct insn *insn, const uint8_t *bytes, siz
       op->kind = OPERAND_OTHER;
     }
   }
-  if (zi.address_width == 16 && (memory || has_implicit_memory(&zi) || zi.mnemonic == ZYDIS_MNEMONIC_LEA ||
-                                 zi.meta.category == ZYDIS_CATEGORY_COND_BR))
+  if (zi.address_width == 16 &&
+      (computed || has_implicit_memory(&zi) || zi.meta.category == ZYDIS_CATEGORY_COND_BR))
     insn->form.attributes |= INSN_ADDRESS16;
   insn->condition = condition_of(zi.mnemonic);
   insn->flow = flow_of(&zi, insn);

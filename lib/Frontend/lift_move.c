@@ -54,11 +54,7 @@ static void lift_push(struct lifter *l, const struct insn *insn) {
   if (operand_is(insn, 0, OPERAND_SEGMENT)) {
     size_t field = offsetof(struct cpu_state, segment_selector) + 2 * insn->form.op[0].reg;
     LLVMValueRef selector = state_load(l, field, l->i16);
-    /* A 32-bit push of a selector writes 16 bits and moves esp by four (SDM, PUSH). */
-    LLVMValueRef minus = lifter_const(l, 4, (uint32_t)-(int)bytes);
-    memory_store(l, LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], minus, ""), selector);
-    LLVMValueRef esp = value_after_accesses(l, l->gpr[GPR_ESP]);
-    gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, esp, minus, ""));
+    stack_push(l, value_resize(l, selector, bytes)); /* zero-extended (APM vol. 3, PUSH) */
     return;
   }
   stack_push(l, operand_read_as(l, insn, 0, bytes));

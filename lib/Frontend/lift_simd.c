@@ -8,9 +8,11 @@
  *
  * Mnemonics that MMX and SSE share pass MMX operands on to the pass-through. */
 #include "Frontend/lift_passthrough.h"
+#include "Frontend/lift_support.h"
 #include "Runtime/helpers.h"
 
 #include <Zydis/Zydis.h>
+#include <stdio.h>
 
 static LLVMTypeRef vector(struct lifter *l, unsigned element_bytes) {
   return LLVMVectorType(lifter_int(l, element_bytes), 16 / element_bytes);
@@ -98,10 +100,31 @@ static void lift_movq(struct lifter *l, const struct insn *insn) {
     move_scalar(l, insn, l->i64, 2, false);
 }
 
-/* maskmovq, maskmovdqu: the bytes of operand 0 whose mask byte is negative, to [edi]. The host's own
- * would take the address from the host's edi, which is another guest register. So a loop: bits of
- * the mask from the low end, the data shifted down by a byte a turn. */
-void lift_maskmov(struct lifter *l, const struct insn *insn) {
+/* maskmovq, maskmovdqu, vmaskmovdqu: the bytes of operand 0 whose mask byte is negative, to [edi].
+ *
+ * By the host's own instruction, with edi put where it wants it, as for string instructions
+ * (lift_string.c): which bytes fault, and whether any do under a mask of zero, is each CPU's affair. */
+static void maskmov_by_host(struct lifter *l, const struct insn *insn) {
+  char text[128], inputs[64] = "{r9},{r12},~{memory}";
+  unsigned data = insn->form.op[0].reg, mask = insn->form.op[1].reg, count = 2;
+  LLVMValueRef arguments[4] = {l->gpr[GPR_ESI], l->gpr[GPR_EDI], l->xmm[data], l->xmm[mask]};
+  if (touches_mmx(insn)) {
+    snprintf(text, sizeof text, "maskmovq %%mm%u, %%mm%u", mask, data);
+  } else {
+    snprintf(text, sizeof text, "maskmovdqu @3, @2");
+    snprintf(inputs, sizeof inputs, "{r9},{r12},x,x,~{memory}");
+    count = 4;
+  }
+  char whole[256];
+  snprintf(whole, sizeof whole,
+           "xchgq %%rsi, %%r9\nxchgq %%rdi, %%r12\naddr32 %s\nxchgq %%rdi, %%r12\nxchgq %%rsi, %%r9", text);
+  struct host_asm code = {.text = whole, .inputs = inputs, .effects = true};
+  host_asm(l, &code, arguments, count);
+}
+
+/* Where edi alone is not the address (fs, gs, 16 bits) a loop: bits of the mask from the low end, the
+ * data shifted down by a byte a turn. */
+static void maskmov_by_bytes(struct lifter *l, const struct insn *insn) {
   LLVMTypeRef bytes = vector(l, 1), parts[3] = {l->i16, bytes, l->i32};
   LLVMValueRef data, mask;
   if (touches_mmx(insn)) {
@@ -147,6 +170,13 @@ void lift_maskmov(struct lifter *l, const struct insn *insn) {
   for (unsigned i = 0; i < 3; i++)
     LLVMAddIncoming(now[i], (LLVMValueRef[]){first[i], next[i]}, (LLVMBasicBlockRef[]){before, shift}, 2);
   LLVMPositionBuilderAtEnd(l->builder, after);
+}
+
+void lift_maskmov(struct lifter *l, const struct insn *insn) {
+  if (insn->form.op[2].segment || insn->form.attributes & INSN_ADDRESS16)
+    maskmov_by_bytes(l, insn);
+  else
+    maskmov_by_host(l, insn);
 }
 
 /* --- Logic and integer sums ------------------------------------------------------------------- */

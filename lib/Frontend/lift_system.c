@@ -162,8 +162,8 @@ static void lift_random(struct lifter *l, const struct insn *insn) {
 
 /* --- Frames ---------------------------------------------------------------------------------------- */
 
-/* SDM vol. 2, ENTER: push ebp; copy level - 1 frame pointers; push the new one; make room. All
- * stores come before ebp and esp change. */
+/* SDM vol. 2, ENTER: push ebp; copy level - 1 frame pointers; push the new one; make room, and fault if that
+ * cannot be written. All accesses come before ebp and esp change. */
 static void lift_enter(struct lifter *l, const struct insn *insn) {
   unsigned bytes = insn->form.operand_width, level = operand_constant(insn, 1) & 31;
   LLVMTypeRef type = lifter_int(l, bytes);
@@ -181,10 +181,14 @@ static void lift_enter(struct lifter *l, const struct insn *insn) {
     top = LLVMBuildSub(l->builder, top, lifter_const(l, 4, bytes), "");
     memory_store(l, top, value_resize(l, frame, bytes));
   }
+  uint32_t room = bytes * (1 + level) + operand_constant(insn, 0);
+  LLVMValueRef end = LLVMBuildSub(l->builder, esp, lifter_const(l, 4, room), "");
+  LLVMValueRef last = guest_pointer(l, end);
+  struct host_asm touch = {.text = "lock orb $$0, @0", .inputs = "*m,~{memory}", .memory = l->i8, .effects = true};
+  host_asm(l, &touch, &last, 1);
   gpr_keep(l, GPR_EBP);
   esp = value_after_accesses(l, esp);
   LLVMValueRef new_ebp = LLVMBuildSub(l->builder, esp, lifter_const(l, 4, bytes), "");
-  uint32_t room = bytes * (1 + level) + operand_constant(insn, 0);
   gpr_write(l, GPR_EBP, bytes, value_resize(l, new_ebp, bytes));
   gpr_write(l, GPR_ESP, 4, LLVMBuildSub(l->builder, esp, lifter_const(l, 4, room), ""));
 }

@@ -2,9 +2,13 @@
  *
  * A translation accesses memory where its instruction does, but not always in one piece: what reads and
  * writes its operand may be a load and a store. The CPU asks for a writable page at the first of them, and
- * its error code says "write"; garbage collectors and the like look at that bit. */
+ * its error code says "write"; garbage collectors and the like look at that bit. And the host's segments do not
+ * end where the guest's do. */
 #include "Runtime/engine.h"
 #include "Runtime/guest_memory.h"
+
+#include <Zydis/Mnemonic.h>
+#include <string.h>
 
 enum { ERROR_PRESENT = 1, ERROR_WRITE = 2, ERROR_USER = 4, ERROR_FETCH = 16 };
 
@@ -15,23 +19,90 @@ uint32_t fault_error(guest_addr address, bool write) {
   return ERROR_USER | (write ? ERROR_WRITE : 0) | (present ? ERROR_PRESENT : 0);
 }
 
-static bool changes_memory(guest_addr eip) {
-  uint8_t bytes[15];
-  size_t size = sizeof bytes;
-  struct insn insn;
-  while (size && guest_copy_in(bytes, eip, size) < 0)
-    size--;
-  if (insn_decode(&insn, bytes, size, eip) != INSN_OK)
+/* arpl writes only what it changes, and asks for no more than it does. */
+static bool changes_memory(const struct insn *insn) {
+  if (insn->form.mnemonic == ZYDIS_MNEMONIC_ARPL)
     return false;
   for (unsigned i = 0; i < 4; i++) {
-    const struct operand *op = &insn.form.op[i];
+    const struct operand *op = &insn->form.op[i];
     if (op->kind == OPERAND_MEMORY && op->read && op->written)
       return true;
   }
   return false;
 }
 
+/* The unit in which the operand is accessed: FPU environments and states go word by word, ten bytes as eight and
+ * two; clflush asks for one byte. */
+static uint32_t unit_of_access(const struct insn *insn, uint32_t size) {
+  switch (size) {
+  case 10:
+    return 8;
+  case 14: /* fnstenv, fnsave in their 16-bit and 32-bit forms */
+  case 94:
+    return 2;
+  case 28:
+  case 108:
+    return 4;
+  default:
+    return insn->form.mnemonic == ZYDIS_MNEMONIC_CLFLUSH ? 1 : size;
+  }
+}
+
+/* The segment override of an instruction; 0 if it has none. The last one counts. */
+static uint8_t segment_prefix(const uint8_t *bytes, const struct insn *insn) {
+  static const char segments[] = "\x26\x2e\x36\x3e\x64\x65", others[] = "\x66\x67\xf0\xf2\xf3";
+  uint8_t segment = 0;
+  for (unsigned i = 0; i < insn->length; i++)
+    if (memchr(segments, bytes[i], sizeof segments - 1))
+      segment = bytes[i];
+    else if (!memchr(others, bytes[i], sizeof others - 1))
+      break;
+  return segment;
+}
+
+/* The access that faulted: its size, and whether it was one of the stack segment. For an explicit operand its
+ * prefix or its base decides; else push and pop and their kin are meant. */
+static uint32_t access_size(const struct cpu_state *cpu, const struct insn *insn, const uint8_t *bytes,
+                            guest_addr address, bool *stack) {
+  enum { SS = 0x36 };
+  const uint32_t esp = cpu->gpr[GPR_ESP], width = insn->form.operand_width;
+  const uint8_t prefix = segment_prefix(bytes, insn);
+  for (unsigned i = 0; i < 4; i++) {
+    const struct operand *op = &insn->form.op[i];
+    const bool popped = address == esp && insn->form.mnemonic == ZYDIS_MNEMONIC_POP;
+    const bool pushed = address == esp - width && op->read && !op->written &&
+                        (insn->form.mnemonic == ZYDIS_MNEMONIC_PUSH || insn->flow == FLOW_CALL_INDIRECT);
+    if (op->kind != OPERAND_MEMORY || popped || pushed)
+      continue;
+    *stack = prefix ? prefix == SS : op->reg == GPR_ESP || op->reg == GPR_EBP;
+    return unit_of_access(insn, op->size);
+  }
+  const bool xlat = insn->form.mnemonic == ZYDIS_MNEMONIC_XLAT;
+  *stack = xlat ? prefix == SS : !(insn->form.attributes & INSN_STRING);
+  return xlat ? 1 : width;
+}
+
+/* An access beyond the last byte that an address can name is a violation of the segment's limit, which the
+ * CPU finds before it looks for pages (SDM vol. 3, 5.3). */
+static void limit_access(const struct cpu_state *cpu, const struct insn *insn, const uint8_t *bytes,
+                         struct trap *trap) {
+  bool stack;
+  uint32_t size = access_size(cpu, insn, bytes, trap->address, &stack);
+  if (size && trap->address > (guest_addr)-size)
+    *trap = (struct trap){.vector = stack ? TRAP_SS : TRAP_GP};
+}
+
 void fault_complete(const struct cpu_state *cpu, struct trap *trap) {
-  if (trap->vector == TRAP_PF && !(trap->error_code & (ERROR_WRITE | ERROR_FETCH)) && changes_memory(cpu->eip))
+  if (trap->vector != TRAP_PF || trap->error_code & ERROR_FETCH)
+    return;
+  uint8_t bytes[15];
+  size_t size = sizeof bytes;
+  struct insn insn;
+  while (size && guest_copy_in(bytes, cpu->eip, size) < 0)
+    size--;
+  if (insn_decode(&insn, bytes, size, cpu->eip) != INSN_OK)
+    return;
+  if (changes_memory(&insn))
     trap->error_code |= ERROR_WRITE;
+  limit_access(cpu, &insn, bytes, trap);
 }

@@ -11,7 +11,8 @@
 /* Gives the guest a trap; eip is where the hook finds it. The instruction does not go on. */
 static void raise_trap(struct cpu_state *cpu, uint32_t vector, uint32_t error_code, guest_addr address) {
   struct trap trap = {.vector = vector, .error_code = error_code, .address = address};
-  if (vector == TRAP_PF)
+  fault_complete(cpu, &trap);
+  if (trap.vector == TRAP_PF)
     trap.host_code = guest_memory_page(address) & GUEST_PAGE_MAPPED ? SEGV_ACCERR : SEGV_MAPERR;
   runtime_redirect(cpu);
   engine_thread_of(cpu)->traps_after = false;
@@ -29,13 +30,21 @@ static void helper_syscall(struct cpu_state *cpu) {
   engine.hooks.syscall(cpu);
 }
 static void helper_trap_ud(struct cpu_state *cpu) { raise_trap(cpu, TRAP_UD, 0, 0); }
+static bool decode_current(const struct cpu_state *cpu, struct insn *insn) {
+  uint8_t bytes[15];
+  size_t size = sizeof bytes;
+  while (size && guest_copy_in(bytes, cpu->eip, size) < 0)
+    size--;
+  return insn_decode(insn, bytes, size, cpu->eip) == INSN_OK;
+}
+
 /* The error code of a software interrupt that user code may not use names its gate: index, bit 1 for the IDT
  * (SDM vol. 3, 6.13). */
 static void helper_trap_gp(struct cpu_state *cpu) {
-  enum { INT = 0xCD, GATE = 8, IN_IDT = 2 };
-  uint8_t code[2];
-  const bool is_int = guest_copy_in(code, cpu->eip, sizeof code) == 0 && code[0] == INT;
-  raise_trap(cpu, TRAP_GP, is_int ? code[1] * GATE + IN_IDT : 0, 0);
+  enum { GATE = 8, IN_IDT = 2 };
+  struct insn insn;
+  bool is_int = decode_current(cpu, &insn) && insn.form.mnemonic == ZYDIS_MNEMONIC_INT;
+  raise_trap(cpu, TRAP_GP, is_int ? (insn.form.constant & 0xFF) * GATE + IN_IDT : 0, 0);
 }
 static void helper_trap_de(struct cpu_state *cpu) { raise_trap(cpu, TRAP_DE, 0, 0); }
 static void helper_trap_br(struct cpu_state *cpu) { raise_trap(cpu, TRAP_BR, 0, 0); }
@@ -45,11 +54,7 @@ static void helper_trap_of(struct cpu_state *cpu) { raise_trap(cpu, TRAP_OF, 0, 
 
 static void helper_uncompiled(struct cpu_state *cpu) {
   struct insn insn;
-  uint8_t bytes[15];
-  size_t size = sizeof bytes;
-  while (size && guest_copy_in(bytes, cpu->eip, size) < 0)
-    size--;
-  insn_decode(&insn, bytes, size, cpu->eip);
+  decode_current(cpu, &insn);
   engine_log("0x%08x: '%s' is not implemented: #UD", cpu->eip, insn_name(&insn.form));
   raise_trap(cpu, TRAP_UD, 0, 0);
 }
@@ -215,12 +220,8 @@ static void far_jump(struct cpu_state *cpu, const struct insn *insn) {
 }
 
 static void helper_far(struct cpu_state *cpu) {
-  uint8_t bytes[15];
-  size_t size = sizeof bytes;
   struct insn insn;
-  while (size && guest_copy_in(bytes, cpu->eip, size) < 0)
-    size--;
-  if (insn_decode(&insn, bytes, size, cpu->eip) != INSN_OK) {
+  if (!decode_current(cpu, &insn)) {
     raise_trap(cpu, TRAP_UD, 0, 0);
     return;
   }

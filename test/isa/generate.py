@@ -7,7 +7,7 @@ For developers, on a host that runs i386 code: needs `as` and `objcopy` (binutil
 program built from native.c (build/test/isa/isa_native), which fills in the results as the CPU gives
 them. The output is committed; the same input gives the same files.
 
-A case file is made by one function of cases_integer.py, cases_x87.py or cases_vector.py, named after it:
+A case file is made by one function of cases_integer.py, cases_x87.py, cases_vector.py or cases_fuzzed.py, named after it:
 it gets a CaseFile and adds headings (an instruction, or a few with ";" between) with the states to run
 them from. docs/testing.md describes the files themselves.
 """
@@ -90,11 +90,12 @@ def write(case_file, isa_native):
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    import cases_fuzzed
     import cases_integer
     import cases_vector
     import cases_x87
     wanted = sys.argv[2:]
-    for module in (cases_integer, cases_x87, cases_vector):
+    for module in (cases_integer, cases_x87, cases_vector, cases_fuzzed):
         for function in module.FILES:
             name = function.__name__.replace("_host", ".host")
             if wanted and name not in wanted:

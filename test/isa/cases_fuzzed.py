@@ -1,0 +1,35 @@
+"""What test/isafuzz found: one case for each mistake that it led to (docs/isafuzz.md)."""
+
+
+def fuzzed(f):
+    """Instructions that the fuzzer found different from the CPU's, since mended."""
+    # 16-bit addresses without a register.
+    f.add(".byte 0x67,0x83,0x1e,0x78,0x02,0xc2 # sbbl $-62,0x278 (16-bit address)", [""])
+    f.add(".byte 0x64,0x67,0x83,0x1e,0x78,0x02,0xc2 # sbbl $-62,%fs:0x278 (16-bit address)", ["m278=44332211 flags=C"])
+    f.add(".byte 0x67,0x0f,0xb3,0x26,0x28,0x0f # btr %esp,0xf28 (16-bit address)", [""], "PASO")
+    # The next four bytes are written, too.
+    f.add("push %ss", ["esp=200002cf m2c8=ffffffffffffffff"])
+    f.add("push %gs", ["mbf8=ffffffffffffffff"])
+    # Reserved NOPs.
+    f.add(".byte 0x0f,0x1a,0x55,0xe7 # bndldx without MPX", ["ebp=1000"])
+    f.add(".byte 0x66,0x0f,0x1b,0xd8 # bndmov without MPX", [""])
+    # Accesses that wrap at 4 GiB are beyond the segment's limit.
+    f.add("mov %eax,(%edi)", ["edi=fffffffd", "edi=fffffffc"])
+    f.add("mov (%ebp),%ax", ["ebp=ffffffff"])
+    f.add("movups (%edx),%xmm0", ["edx=fffffff1", "edx=fffffff0"])
+    f.add("stosl", ["edi=fffffffe"])
+    f.add("push %eax", ["esp=1", "esp=3", "esp=4"])
+    f.add("pushf", ["esp=2"])
+    f.add("call *%ecx", ["esp=2 ecx=1000"])
+    f.add("call *(%edi)", ["esp=2", "esp=20000c00 edi=fffffffe"])
+    f.add(".byte 0x36,0x8a,0x07; .byte 0x36,0x8b,0x07 # mov %ss:(%edi),%al; mov %ss:(%edi),%eax", ["edi=fffffffe"])
+    f.add("xlat", ["eax=20000 ebx=fffffffe"])
+    f.add("fldenv (%edi)", ["edi=ffffffe4", "edi=fffffffe"])
+    # Which operand is accessed first.
+    f.add(".byte 0x67,0xa7 # cmpsl (16-bit addresses)", [""])
+    # The end of the new frame is touched.
+    f.add("enter $0x40,$0", ["esp=2000000c", "esp=20000044"])
+    f.add("enter $0xfa31,$4", [""])
+
+
+FILES = [fuzzed]

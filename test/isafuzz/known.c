@@ -1,0 +1,77 @@
+/* The table of known differences. Each row is an instruction (or all) and the trap that the CPU raised there.
+ */
+#include "known.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+enum { TRAP_STACK = 12, TRAP_PROTECTION = 13, TRAP_PAGE = 14 };
+
+struct known {
+  ZydisMnemonic mnemonic;                /* 0: any */
+  ZydisInstructionAttributes attributes; /* all of them must be there */
+  uint32_t trap;
+  unsigned parts;
+  const char *what;
+};
+
+#define ROW(name, trap, parts, what)                                                                         \
+  { ZYDIS_MNEMONIC_##name, 0, trap, parts, what }
+static const char limits[] = "limits of FS and GS are not checked where an operand wraps around offset 0";
+static const char emulated[] =
+    "the kernel emulates it (UMIP), and reports any fault as a page missing at the operand's address";
+static const char whole[] = "which of the operand's bytes is reported differs between CPUs";
+static const char some[] = "how many registers it has popped before the fault differs between CPUs";
+static const char masked[] = "which bytes fault, masked ones too, differs between CPUs (SDM 2B MASKMOVDQU)";
+static const struct known table[] = {
+    {0, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, limits},
+    {0, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, limits},
+    ROW(SGDT, TRAP_PAGE, KNOWN_ALL, emulated),
+    ROW(SIDT, TRAP_PAGE, KNOWN_ALL, emulated),
+    ROW(SLDT, TRAP_PAGE, KNOWN_ALL, emulated),
+    ROW(SMSW, TRAP_PAGE, KNOWN_ALL, emulated),
+    ROW(STR, TRAP_PAGE, KNOWN_ALL, emulated),
+    ROW(FXSAVE, TRAP_PAGE, KNOWN_CODE | KNOWN_ADDRESS, whole),
+    ROW(FXRSTOR, TRAP_PAGE, KNOWN_CODE | KNOWN_ADDRESS, whole),
+    {ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_ATTRIB_HAS_SEGMENT, TRAP_PAGE, KNOWN_ALL, masked},
+    {ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_ATTRIB_HAS_ADDRESSSIZE, TRAP_PAGE, KNOWN_ALL, masked},
+    {ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_ATTRIB_HAS_SEGMENT, TRAP_PAGE, KNOWN_ALL, masked},
+    {ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_ATTRIB_HAS_ADDRESSSIZE, TRAP_PAGE, KNOWN_ALL, masked},
+    ROW(POPA, TRAP_PAGE, KNOWN_REGISTERS, some),
+    ROW(POPAD, TRAP_PAGE, KNOWN_REGISTERS, some),
+};
+#undef ROW
+
+unsigned known_parts(uint32_t trap, const ZydisDecodedInstruction *zi) {
+  unsigned parts = 0;
+  for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+    if (table[i].trap == trap && (!table[i].mnemonic || table[i].mnemonic == zi->mnemonic) &&
+        (zi->attributes & table[i].attributes) == table[i].attributes)
+      parts |= table[i].parts;
+  return parts;
+}
+
+void known_table_print(void) {
+  static const char *const parts[] = {"all", "address", "si_code, error code", "general registers"};
+  static const struct {
+    ZydisInstructionAttributes attribute;
+    const char *text;
+  } attributes[] = {{ZYDIS_ATTRIB_HAS_SEGMENT, " with a segment prefix"},
+                    {ZYDIS_ATTRIB_HAS_SEGMENT_FS, " with FS"},
+                    {ZYDIS_ATTRIB_HAS_SEGMENT_GS, " with GS"},
+                    {ZYDIS_ATTRIB_HAS_ADDRESSSIZE, " with a 16-bit address"}};
+  printf("| instruction | trap | not compared | why |\n|---|---|---|---|\n");
+  for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    const struct known *row = &table[i];
+    const char *condition = "";
+    for (size_t a = 0; a < sizeof attributes / sizeof attributes[0]; a++)
+      if (row->attributes == attributes[a].attribute)
+        condition = attributes[a].text;
+    printf("| %s%s | %u |", row->mnemonic ? ZydisMnemonicGetString(row->mnemonic) : "any", condition,
+           row->trap);
+    for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++)
+      if (row->parts >> p & 1)
+        printf(" %s", parts[p]);
+    printf(" | %s |\n", row->what);
+  }
+}

@@ -154,13 +154,15 @@ static void compare_elements(struct lifter *l, LLVMValueRef source, LLVMValueRef
 /* Returns whether two elements were equal, i1; NULL if none were compared. */
 static LLVMValueRef lift_element(struct lifter *l, const struct insn *insn, const struct string_insn *s) {
   LLVMTypeRef type = lifter_int(l, s->bytes);
+  LLVMValueRef from = s->reads_esi ? element_address(l, insn, GPR_ESI, true) : NULL;
+  if (s->compares && s->reads_esi)
+    from = value_in_temporary(l, from, "r11");
   LLVMValueRef address = s->uses_edi ? element_address(l, insn, GPR_EDI, false) : NULL;
   /* cmps reads [edi] first: that is the page fault, if both are. */
   LLVMValueRef other = s->compares ? memory_load(l, type, address) : NULL;
   if (s->compares && s->reads_esi)
     other = value_in_temporary(l, other, "r14");
-  LLVMValueRef source = s->reads_esi ? memory_load(l, type, element_address(l, insn, GPR_ESI, true))
-                                     : gpr_read(l, GPR_EAX, s->bytes);
+  LLVMValueRef source = s->reads_esi ? memory_load(l, type, from) : gpr_read(l, GPR_EAX, s->bytes);
   if (s->kind == STRING_MOVS || s->kind == STRING_STOS)
     memory_store(l, address, source);
   for (unsigned reg = 0; reg < GPR_COUNT; reg++)

@@ -105,7 +105,7 @@ bool compare_results(const struct result *a, const struct result *b, const struc
   for (int i = 0; i < 8 && !(known & KNOWN_REGISTERS); i++)
     number(&c, gpr[i], a->gpr[i], b->gpr[i]);
   uint32_t ignored = a->signal ? masks->anywhere : masks->at_end;
-  ignored |= 0x10000;
+
   number(&c, "eflags", a->eflags & ~ignored, b->eflags & ~ignored);
   for (int i = 0; i < 6; i++)
     number(&c, segment[i], a->segment[i], b->segment[i]);

@@ -37,6 +37,7 @@ static const struct exclusion exclusions[] = {
     {M(RDSEED), 0, varies},
     {M(RDPRU), 0, varies},
     {M(RDPID), 0, varies},
+    {M(INT1), 0, "KVM leaves EIP before it, the CPU behind it"},
     {M(SYSRET), 0, "#GP on AMD's CPUs, #UD on Intel's"},
     {M(SYSENTER), 0, kernel},
     {M(SYSCALL), 0, kernel},
@@ -88,6 +89,13 @@ static bool touches_segment(const ZydisDecodedInstruction *zi, const ZydisDecode
   return false;
 }
 
+static bool has_repeat_prefix(const ZydisDecodedInstruction *zi) {
+  for (unsigned i = 0; i < zi->raw.prefix_count; i++)
+    if (zi->raw.prefixes[i].value == 0xf2 || zi->raw.prefixes[i].value == 0xf3)
+      return true;
+  return false;
+}
+
 enum { PREFETCHES = 0x0d, SYSTEM_CALL = 0x80 };
 
 const char *definitions_reason(unsigned groups, const ZydisDecodedInstruction *zi,
@@ -112,8 +120,9 @@ const char *definitions_reason(unsigned groups, const ZydisDecodedInstruction *z
     return segments;
   if (zi->mnemonic == ZYDIS_MNEMONIC_INT && zo[0].imm.value.u == SYSTEM_CALL)
     return kernel;
-  if (zi->mnemonic == ZYDIS_MNEMONIC_INT1 && zi->length > 1)
-    return "KVM takes the prefix for the instruction";
+  if ((zi->mnemonic == ZYDIS_MNEMONIC_LOOPE || zi->mnemonic == ZYDIS_MNEMONIC_LOOPNE) &&
+      has_repeat_prefix(zi))
+    return "AMD's CPUs take the condition from the prefix";
   if (zi->mnemonic == ZYDIS_MNEMONIC_NOP && zi->opcode == PREFETCHES && zi->raw.modrm.mod == 3)
     return "a reserved NOP on Intel's CPUs, #UD on AMD's";
   if (touches_segment(zi, zo) && !(groups & GROUP_SEGMENTS))

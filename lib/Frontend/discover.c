@@ -49,8 +49,36 @@ static bool has_room(const struct work *work) {
   return work->block_bound + 2 * work->pending_count + 4 < UNIT_BLOCK_LIMIT;
 }
 
+/* The instruction at eip: one of the unit's, or decoded into *space. NULL if it cannot be had. */
+static const struct insn *insn_at(const struct work *work, guest_addr eip, struct insn *space) {
+  unsigned known = find(work, eip);
+  if (known != NO_INSN)
+    return &work->insn[known];
+  const uint8_t *bytes;
+  size_t size = work->options->fetch(work->options->context, eip, &bytes);
+  return size && insn_decode_cached(space, bytes, size, eip) == INSN_OK ? space : NULL;
+}
+
+/* Does code at eip soon jump through a table? An interpreter's handlers end in a jump to such a place. Each
+ * unit has its own copy: the CPU foretells indirect jumps better where there is one a handler. */
+static bool leads_to_table_jump(const struct work *work, guest_addr eip) {
+  enum { COPY_LIMIT = 8 };
+  struct insn space;
+  for (unsigned i = 0; i < COPY_LIMIT; i++) {
+    const struct insn *insn = insn_at(work, eip, &space);
+    if (!insn || insn->flow == FLOW_JUMP_INDIRECT)
+      return insn != NULL;
+    if (insn->flow != FLOW_NEXT && insn->flow != FLOW_CONDITIONAL && insn->flow != FLOW_JUMP)
+      return false;
+    eip = insn->flow == FLOW_JUMP ? insn->target : insn_next(insn);
+  }
+  return false;
+}
+
+/* Is there code for eip that the unit should go to, rather than have its own? */
 static bool has_code(const struct work *work, guest_addr eip) {
-  return work->options->follow && work->options->has_code && work->options->has_code(eip);
+  return work->options->follow && work->options->has_code && work->options->has_code(eip) &&
+         !leads_to_table_jump(work, eip);
 }
 
 /* Wants `eip` decoded and to start a block; false if there is no room. */
@@ -184,16 +212,6 @@ static bool make_blocks(struct work *work) {
 }
 
 /* --- Liveness ----------------------------------------------------------------------------------- */
-
-/* The instruction at eip: one of the unit's, or decoded into *space. NULL if it cannot be had. */
-static const struct insn *insn_at(const struct work *work, guest_addr eip, struct insn *space) {
-  unsigned known = find(work, eip);
-  if (known != NO_INSN)
-    return &work->insn[known];
-  const uint8_t *bytes;
-  size_t size = work->options->fetch(work->options->context, eip, &bytes);
-  return size && insn_decode_cached(space, bytes, size, eip) == INSN_OK ? space : NULL;
-}
 
 /* Looks a few instructions deep from eip: the flags that are read there before they are written;
  * *unknown gets those that are neither as far as it looked, *last the last instruction seen. */

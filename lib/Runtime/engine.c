@@ -127,7 +127,22 @@ void engine_fatal(guest_addr eip, const char *format, ...) {
 /* --- Going on -------------------------------------------------------------------------------------------------- */
 
 /* How code at an address is wanted. */
-enum wanted { WANT_COLD, WANT_HOT, WANT_ONCE /* its first instruction alone */ };
+enum wanted {
+  WANT_COLD,
+  WANT_HOT,
+  WANT_ONCE,   /* its first instruction alone */
+  WANT_CACHED, /* to be found in the jump cache next time */
+};
+
+/* Small units are entered from the jump cache by way of an exit, too, which counts. Engine lock held. */
+static uintptr_t cache_jump(struct cpu_state *cpu, guest_addr eip, uintptr_t host) {
+  struct jump_cache_entry *entry = &cpu->jump_cache[jump_cache_index(eip)];
+  if (engine.options.tier == RUNTIME_TIER_STENCIL && !unit_lookup_large(eip))
+    host = translate_exit(eip);
+  if (eip)
+    *entry = (struct jump_cache_entry){.eip = eip, .host = host};
+  return host;
+}
 
 /* Host code for cpu->eip. Fetch faults and interrupts go to the hooks first. */
 static uintptr_t resume(struct cpu_state *cpu, enum wanted wanted) {
@@ -138,9 +153,12 @@ static uintptr_t resume(struct cpu_state *cpu, enum wanted wanted) {
     }
     guest_addr fault = 0;
     engine_lock();
-    uintptr_t host = careful_wanted(cpu)   ? careful_code(cpu, wanted == WANT_ONCE, &fault)
+    bool careful = careful_wanted(cpu);
+    uintptr_t host = careful               ? careful_code(cpu, wanted == WANT_ONCE, &fault)
                      : wanted == WANT_ONCE ? translate_once(cpu->eip, 0, &fault)
                                            : translate(cpu->eip, wanted == WANT_HOT, &fault);
+    if (host && wanted == WANT_CACHED && !careful)
+      host = cache_jump(cpu, cpu->eip, host);
     engine_unlock();
     if (host)
       return host;
@@ -164,12 +182,6 @@ static void trap_after_instruction(struct cpu_state *cpu) {
     engine.hooks.trap(cpu, &single_step);
 }
 
-static void cache_jump(struct cpu_state *cpu, guest_addr eip, uintptr_t host) {
-  struct jump_cache_entry *entry = &cpu->jump_cache[jump_cache_index(eip)];
-  if (eip)
-    *entry = (struct jump_cache_entry){.eip = eip, .host = host};
-}
-
 uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot) {
   cpu->eip = slot_target(slot); /* translating it links the slot */
   return resume(cpu, slot_is_hot(slot) ? WANT_HOT : WANT_COLD);
@@ -177,11 +189,7 @@ uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot) {
 
 uintptr_t engine_dispatch(struct cpu_state *cpu) {
   trap_after_instruction(cpu);
-  guest_addr eip = cpu->eip;
-  uintptr_t host = resume(cpu, WANT_COLD);
-  if (cpu->eip == eip && !careful_wanted(cpu))
-    cache_jump(cpu, eip, host);
-  return host;
+  return resume(cpu, WANT_CACHED);
 }
 
 uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {

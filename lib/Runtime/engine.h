@@ -95,7 +95,9 @@ void unit_map_insert(guest_addr eip, uintptr_t host, bool large);
 /* A new exit slot for jumps to `target`; it goes to the target's code, or to `unlinked` while there
  * is none. 0 if there are no more slots. */
 uint32_t slot_new(guest_addr target);
-void slot_set_code(uint32_t slot, uintptr_t unlinked, uintptr_t counting);
+void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t unlinked, uintptr_t counting);
+/* The code of some exit to `target`; 0 if there is none. */
+uintptr_t slot_entry(guest_addr target);
 guest_addr slot_target(uint32_t slot);
 /* The slot has counted down. */
 bool slot_is_hot(uint32_t slot);
@@ -120,7 +122,9 @@ size_t fetch_code(void *context, guest_addr eip, const uint8_t **bytes);
 /* Host code for eip, translated if need be: for hot code as a large unit, else as a small one. 0 if the bytes at eip cannot be fetched, with
  * *fault set to the address. Engine lock held. */
 uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault);
-/* The same in the llvm tier: the basic block at eip. */
+/* An exit that leads to eip, for jumps from elsewhere than a unit. */
+uintptr_t translate_exit(guest_addr eip);
+/* Host code in the llvm tier: the basic block at eip. */
 uintptr_t translate_block(guest_addr eip, guest_addr *fault);
 /* Only the instruction at eip, to be run once: nothing else leads to it, and it does not have its page
  * protected, so that it can write there. */

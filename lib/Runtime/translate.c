@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { FIXUP_LIMIT = 2048, CODE_ROOM = 1 << 17 };
+enum { FIXUP_LIMIT = 2048, CODE_ROOM = 1 << 17, EXIT_ROOM = 64 };
 
 /* A displacement that is filled in when its target is known. */
 struct fixup {
@@ -249,6 +249,15 @@ static void emit_detours(void) {
   }
 }
 
+static uint8_t *emit_exit(guest_addr target) {
+  uint8_t *entry = work.at;
+  uint32_t slot = slot_new(target);
+  if (!slot)
+    engine_fatal(target, "the code cache has no more exits");
+  work.at = stub_write_exit(work.at, slot);
+  return entry;
+}
+
 /* The exits at the unit's end: one for each target outside, one probe for each indirect call. */
 static void emit_exits(void) {
   for (unsigned i = 0; i < work.fixup_count; i++) {
@@ -271,11 +280,7 @@ static void emit_exits(void) {
     case TO_EXIT:
       break;
     }
-    uint32_t slot = slot_new(fixup->target);
-    if (!slot)
-      engine_fatal(work.unit.entry, "the code cache has no more exits");
-    target = work.at;
-    work.at = stub_write_exit(work.at, slot);
+    target = emit_exit(fixup->target);
     for (unsigned k = i; k < work.fixup_count; k++)
       if (work.fixup[k].kind == TO_EXIT && work.fixup[k].target == fixup->target) {
         store_pc32(work.fixup[k].field, work.fixup[k].addend, code_address(target));
@@ -357,4 +362,16 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
   for (unsigned i = 0; i < work.entry_count; i++)
     unit_map_insert(work.entry[i], code_address(work.entry_code[i]), work.large);
   return unit_lookup(eip);
+}
+
+uintptr_t translate_exit(guest_addr eip) {
+  uintptr_t known = slot_entry(eip);
+  if (known)
+    return known;
+  work.at = code_cache_open(EXIT_ROOM);
+  if (!work.at)
+    engine_fatal(eip, "the code cache is full");
+  uint8_t *entry = emit_exit(eip);
+  code_cache_close(work.at);
+  return code_address(entry);
 }

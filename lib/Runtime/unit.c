@@ -32,7 +32,8 @@ static uint32_t place_count, place_size;
 /* What translated code does not need of a slot. */
 struct exit_slot {
   uint32_t next;     /* chain of the slots of one target */
-  uint32_t unlinked; /* offsets in the code cache: where it goes without a target … */
+  uint32_t entry;    /* offsets in the code cache: the exit; … */
+  uint32_t unlinked; /* … where it goes without a target … */
   uint32_t counting; /* … and while it counts */
 };
 static struct exit_slot *slots;
@@ -195,10 +196,18 @@ uint32_t slot_new(guest_addr target) {
   return slot;
 }
 
-void slot_set_code(uint32_t slot, uintptr_t unlinked, uintptr_t counting) {
+void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t unlinked, uintptr_t counting) {
+  slots[slot].entry = host_offset(entry);
   slots[slot].unlinked = host_offset(unlinked);
   slots[slot].counting = host_offset(counting);
   slot_link(slot, place_find(code_cache.target[slot].eip));
+}
+
+uintptr_t slot_entry(guest_addr target) {
+  uint32_t slot = place_find(target)->first_slot;
+  while (slot && !slots[slot].unlinked)
+    slot = slots[slot].next;
+  return slot ? host_address(slots[slot].entry) : 0;
 }
 
 guest_addr slot_target(uint32_t slot) { return code_cache.target[slot].eip; }

@@ -54,6 +54,7 @@ static uint8_t *emit_rip32(uint8_t *at, const void *target) {
 }
 
 uint8_t *stub_write_exit(uint8_t *at, uint32_t slot) {
+  uint8_t *entry = at;
   at = EMIT(at, 0xFF, 0x25); /* jmp *slot(%rip) */
   at = emit_rip32(at, &code_cache.slot[slot]);
   uint8_t *unlinked = at;
@@ -68,7 +69,7 @@ uint8_t *stub_write_exit(uint8_t *at, uint32_t slot) {
   at++;
   at = EMIT(at, 0xFF, 0x25); /* jmp *host(%rip) */
   at = emit_rip32(at, &code_cache.target[slot].host);
-  slot_set_code(slot, code_address(unlinked), code_address(counting));
+  slot_set_code(slot, code_address(entry), code_address(unlinked), code_address(counting));
   return at;
 }
 

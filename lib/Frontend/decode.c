@@ -184,6 +184,18 @@ static uint8_t undefined_flags_kept(ZydisMnemonic mnemonic) {
   }
 }
 
+/* Flags that are cleared, which Zydis 4.0 does not say. */
+static uint8_t flags_not_listed(ZydisMnemonic mnemonic) {
+  switch (mnemonic) {
+  case ZYDIS_MNEMONIC_VPTEST:
+  case ZYDIS_MNEMONIC_VTESTPS:
+  case ZYDIS_MNEMONIC_VTESTPD:
+    return FLAGS_P | FLAGS_A | FLAGS_S | FLAGS_O;
+  default:
+    return FLAGS_NONE;
+  }
+}
+
 static void flags_of(struct insn *insn, const ZydisDecodedInstruction *zi) {
   const ZydisAccessedFlags *flags = zi->cpu_flags;
   if (!flags)
@@ -191,6 +203,7 @@ static void flags_of(struct insn *insn, const ZydisDecodedInstruction *zi) {
   /* What repe and repne test is the result of their own comparison. */
   insn->flags_read = insn->form.attributes & INSN_STRING ? FLAGS_NONE : flag_mask(flags->tested);
   insn->flags_changed = flag_mask(flags->modified | flags->set_0 | flags->set_1 | flags->undefined);
+  insn->flags_changed |= flags_not_listed(zi->mnemonic);
   insn->flags_changed &= (uint8_t)~undefined_flags_kept(zi->mnemonic);
   insn->flags_written = flags_are_conditional(insn) ? 0 : insn->flags_changed;
 }

@@ -195,5 +195,13 @@ const struct lift_rule lift_rules_move[] = {
     {ZYDIS_MNEMONIC_ENDBR32, lift_nop},
     {ZYDIS_MNEMONIC_ENDBR64, lift_nop},
     {ZYDIS_MNEMONIC_RDSSPD, lift_nop}, /* without shadow stacks */
+    {ZYDIS_MNEMONIC_BNDCL,
+     lift_nop}, /* without bounds registers, as for the next ones: no access to memory */
+    {ZYDIS_MNEMONIC_BNDCN, lift_nop},
+    {ZYDIS_MNEMONIC_BNDCU, lift_nop},
+    {ZYDIS_MNEMONIC_BNDLDX, lift_nop},
+    {ZYDIS_MNEMONIC_BNDMK, lift_nop},
+    {ZYDIS_MNEMONIC_BNDMOV, lift_nop},
+    {ZYDIS_MNEMONIC_BNDSTX, lift_nop},
     {0, NULL},
 };

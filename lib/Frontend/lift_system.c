@@ -1,5 +1,6 @@
 /* System instructions, as a process of ring 3 sees them: traps and system calls, EFLAGS, time and
  * identification, frames, segments, and what it may not do. */
+#include "Frontend/lift_passthrough.h"
 #include "Frontend/lift_support.h"
 #include "Runtime/helpers.h"
 
@@ -16,6 +17,37 @@ void lift_privileged(struct lifter *l, const struct insn *insn) {
 /* #UD: ud0-ud2, and what a 32-bit kernel leaves disabled for its processes. */
 static void lift_undefined(struct lifter *l, const struct insn *insn) {
   control_trap(l, HELPER_trap_ud, insn_eip_value(l, insn));
+}
+
+/* What the host itself refuses to user code: with #GP if it has the instruction, with #UD if not. The
+ * operands do not matter. */
+static void lift_refused(struct lifter *l, const struct insn *insn) {
+  static const struct {
+    uint16_t mnemonic;
+    const char *code;
+  } refused[] = {
+      {ZYDIS_MNEMONIC_CLGI, ".byte 0x0f, 0x01, 0xdd"},
+      {ZYDIS_MNEMONIC_INVLPGA, ".byte 0x0f, 0x01, 0xdf"},
+      {ZYDIS_MNEMONIC_SKINIT, ".byte 0x0f, 0x01, 0xde"},
+      {ZYDIS_MNEMONIC_STGI, ".byte 0x0f, 0x01, 0xdc"},
+      {ZYDIS_MNEMONIC_VMLOAD, ".byte 0x0f, 0x01, 0xda"},
+      {ZYDIS_MNEMONIC_VMRUN, ".byte 0x0f, 0x01, 0xd8"},
+      {ZYDIS_MNEMONIC_VMSAVE, ".byte 0x0f, 0x01, 0xdb"},
+      {ZYDIS_MNEMONIC_PVALIDATE, ".byte 0xf2, 0x0f, 0x01, 0xff"},
+      {ZYDIS_MNEMONIC_XRSTORS, ".byte 0x0f, 0xc7, 0x18"},
+      {ZYDIS_MNEMONIC_XSAVES, ".byte 0x0f, 0xc7, 0x28"},
+      {ZYDIS_MNEMONIC_INVPCID, ".byte 0x66, 0x0f, 0x38, 0x82, 0x00"},
+  };
+  for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+    if (refused[i].mnemonic == insn->form.mnemonic)
+      passthrough_text(l, refused[i].code);
+}
+
+/* clzero: the cache line of 64 bytes that eax points into. */
+static void lift_clzero(struct lifter *l, const struct insn *insn) {
+  (void)insn;
+  struct host_asm code = {.text = "addr32 clzero", .inputs = "{eax},~{memory}", .effects = true};
+  host_asm(l, &code, &l->gpr[GPR_EAX], 1);
 }
 
 static void lift_int(struct lifter *l, const struct insn *insn) {
@@ -138,6 +170,13 @@ static void lift_rdtsc(struct lifter *l, const struct insn *insn) {
   gpr_write(l, GPR_EDX, 4, code.value[1]);
   if (with_processor)
     gpr_write(l, GPR_ECX, 4, code.value[2]);
+}
+
+/* The processor's number, as the kernel has set it. In 64-bit code the register has 64 bits. */
+static void lift_rdpid(struct lifter *l, const struct insn *insn) {
+  struct host_asm code = {.text = "rdpid ${0:q}", .outputs = "=r", .result = {l->i32}, .effects = true};
+  host_asm(l, &code, NULL, 0);
+  operand_write(l, insn, 0, code.value[0]);
 }
 
 /* The guest's XCR0 has less than the host's. */
@@ -294,7 +333,9 @@ const struct lift_rule lift_rules_system[] = {
     ROW(BOUND, lift_bound),
     ROW(CLC, lift_carry),
     ROW(CLD, lift_direction),
+    ROW(CLGI, lift_refused),
     ROW(CLI, lift_privileged),
+    ROW(CLZERO, lift_clzero),
     ROW(CLTS, lift_privileged),
     ROW(CMC, lift_carry),
     ROW(CPUID, lift_cpuid),
@@ -308,6 +349,8 @@ const struct lift_rule lift_rules_system[] = {
     ROW(INTO, lift_into),
     ROW(INVD, lift_privileged),
     ROW(INVLPG, lift_privileged),
+    ROW(INVLPGA, lift_refused),
+    ROW(INVPCID, lift_refused),
     ROW(LAHF, lift_lahf),
     ROW(LAR, lift_selector_query),
     ROW(LDS, lift_load_far),
@@ -328,7 +371,9 @@ const struct lift_rule lift_rules_system[] = {
     ROW(POPFD, lift_popf),
     ROW(PUSHF, lift_pushf),
     ROW(PUSHFD, lift_pushf),
+    ROW(PVALIDATE, lift_refused),
     ROW(RDMSR, lift_privileged),
+    ROW(RDPID, lift_rdpid),
     ROW(RDPMC, lift_privileged),
     ROW(RDRAND, lift_random),
     ROW(RDSEED, lift_random),
@@ -339,10 +384,12 @@ const struct lift_rule lift_rules_system[] = {
     ROW(SALC, lift_salc),
     ROW(SGDT, lift_descriptor_store),
     ROW(SIDT, lift_descriptor_store),
+    ROW(SKINIT, lift_refused),
     ROW(SLDT, lift_descriptor_store),
     ROW(SMSW, lift_descriptor_store),
     ROW(STC, lift_carry),
     ROW(STD, lift_direction),
+    ROW(STGI, lift_refused),
     ROW(STI, lift_privileged),
     ROW(STR, lift_descriptor_store),
     ROW(SYSCALL, lift_undefined),
@@ -354,9 +401,14 @@ const struct lift_rule lift_rules_system[] = {
     ROW(UD2, lift_undefined),
     ROW(VERR, lift_selector_query),
     ROW(VERW, lift_selector_query),
+    ROW(VMLOAD, lift_refused),
+    ROW(VMRUN, lift_refused),
+    ROW(VMSAVE, lift_refused),
     ROW(WBINVD, lift_privileged),
     ROW(WRMSR, lift_privileged),
     ROW(XGETBV, lift_xgetbv),
+    ROW(XRSTORS, lift_refused),
+    ROW(XSAVES, lift_refused),
     ROW(XSETBV, lift_privileged),
     {0, NULL},
 };

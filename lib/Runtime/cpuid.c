@@ -69,9 +69,10 @@ enum word {
   LEAF_7_EBX,
   LEAF_7_ECX,
   LEAF_7_EDX,
-  LEAF_13_EAX,
+  LEAF_13_EAX, /* of subleaf 1 */
   EXTENDED_1_ECX,
-  EXTENDED_1_EDX
+  EXTENDED_1_EDX,
+  EXTENDED_8_EBX,
 };
 
 static uint32_t host_word(enum word word) {
@@ -90,8 +91,10 @@ static uint32_t host_word(enum word word) {
     return host_if_there(13, 1).eax;
   case EXTENDED_1_ECX:
     return host_if_there(0x80000001, 0).ecx;
-  default:
+  case EXTENDED_1_EDX:
     return host_if_there(0x80000001, 0).edx;
+  default:
+    return host_if_there(0x80000008, 0).ebx;
   }
 }
 
@@ -115,14 +118,64 @@ static const struct feature {
     {"pni", LEAF_1_ECX, 0, 0},
     {"pclmulqdq", LEAF_1_ECX, 1, 0},
     {"ssse3", LEAF_1_ECX, 9, 0},
+    {"fma", LEAF_1_ECX, 12, XSTATE_YMM},
     {"sse4.1", LEAF_1_ECX, 19, 0},
     {"sse4.2", LEAF_1_ECX, 20, 0},
+    {"movbe", LEAF_1_ECX, 22, 0},
     {"popcnt", LEAF_1_ECX, 23, 0},
     {"aes", LEAF_1_ECX, 25, 0},
+    {"xsave", LEAF_1_ECX, 26, XSTATE_SSE},
+    {"osxsave", LEAF_1_ECX, 27, XSTATE_SSE},
+    {"avx", LEAF_1_ECX, 28, XSTATE_YMM},
+    {"f16c", LEAF_1_ECX, 29, XSTATE_YMM},
+    {"rdrand", LEAF_1_ECX, 30, 0},
+    /* Leaf 7, EBX. */
+    {"bmi1", LEAF_7_EBX, 3, 0},
+    {"avx2", LEAF_7_EBX, 5, XSTATE_YMM},
+    {"fdp-excptn-only", LEAF_7_EBX, 6, 0},
+    {"bmi2", LEAF_7_EBX, 8, 0},
+    {"erms", LEAF_7_EBX, 9, 0},
+    {"zero-fcs-fds", LEAF_7_EBX, 13, 0},
+    {"rdseed", LEAF_7_EBX, 18, 0},
+    {"adx", LEAF_7_EBX, 19, 0},
+    {"clflushopt", LEAF_7_EBX, 23, 0},
+    {"clwb", LEAF_7_EBX, 24, 0},
+    {"sha-ni", LEAF_7_EBX, 29, 0},
+    /* Leaf 7, ECX. */
+    {"prefetchwt1", LEAF_7_ECX, 0, 0},
+    {"gfni", LEAF_7_ECX, 8, 0},
+    {"vaes", LEAF_7_ECX, 9, XSTATE_YMM},
+    {"vpclmulqdq", LEAF_7_ECX, 10, XSTATE_YMM},
+    {"rdpid", LEAF_7_ECX, 22, 0},
+    {"cldemote", LEAF_7_ECX, 25, 0},
+    /* Leaf 7, EDX. */
+    {"fsrm", LEAF_7_EDX, 4, 0},
+    /* Leaf 13, EAX. */
+    {"xsaveopt", LEAF_13_EAX, 0, XSTATE_SSE},
+    {"xsavec", LEAF_13_EAX, 1, XSTATE_SSE},
+    {"xgetbv1", LEAF_13_EAX, 2, XSTATE_SSE},
     /* Leaf 0x80000001, ECX. */
     {"lahf_lm", EXTENDED_1_ECX, 0, 0},
+    {"abm", EXTENDED_1_ECX, 5, 0},
+    {"sse4a", EXTENDED_1_ECX, 6, 0},
+    {"misalignsse", EXTENDED_1_ECX, 7, 0},
+    {"3dnowprefetch", EXTENDED_1_ECX, 8, 0},
+    /* Leaf 0x80000001, EDX: AMD repeats what leaf 1 has. */
+    {"amd-fpu", EXTENDED_1_EDX, 0, 0},
+    {"amd-tsc", EXTENDED_1_EDX, 4, 0},
+    {"amd-cx8", EXTENDED_1_EDX, 8, 0},
+    {"amd-cmov", EXTENDED_1_EDX, 15, 0},
+    {"mmxext", EXTENDED_1_EDX, 22, 0},
+    {"amd-mmx", EXTENDED_1_EDX, 23, 0},
+    {"amd-fxsr", EXTENDED_1_EDX, 24, 0},
+    {"fxsr_opt", EXTENDED_1_EDX, 25, 0},
+    {"rdtscp", EXTENDED_1_EDX, 27, 0},
+    /* Leaf 0x80000008, EBX. */
+    {"clzero", EXTENDED_8_EBX, 0, 0},
 };
 
+/* The bits of a word that the guest has. */
+/* The bits of a word that the guest has. */
 static uint32_t guest_word(enum word word) {
   uint32_t bits = 0;
   for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
@@ -131,8 +184,39 @@ static uint32_t guest_word(enum word word) {
   return bits & host_word(word);
 }
 
-/* What the host's kernel has switched on, of what is implemented. */
-uint64_t guest_xcr0(void) { return 0; }
+uint64_t host_xcr0(void) {
+  enum { OSXSAVE = 1 << 27 };
+  static uint64_t known; /* XCR0 does not change; two threads would write the same */
+  uint64_t xcr0 = __atomic_load_n(&known, __ATOMIC_RELAXED);
+  if (!xcr0 && host(1, 0).ecx & OSXSAVE) {
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    xcr0 = low & (XSTATE_X87 | XSTATE_SSE | XSTATE_YMM);
+    __atomic_store_n(&known, xcr0, __ATOMIC_RELAXED);
+  }
+  return xcr0;
+}
+
+uint64_t guest_xcr0(void) { return host_xcr0(); }
+
+/* SDM vol. 1, 13.2. */
+static struct cpuid_result xsave_leaf(uint32_t subleaf) {
+  const uint64_t xcr0 = guest_xcr0();
+  const uint32_t size = xcr0 & XSTATE_YMM ? XSAVE_YMM + XSAVE_YMM_SIZE : XSAVE_YMM;
+  if (!xcr0)
+    return (struct cpuid_result){0};
+  switch (subleaf) {
+  case 0: /* components; sizes of the image for those in XCR0, and for all */
+    return (struct cpuid_result){.eax = (uint32_t)xcr0, .ebx = size, .ecx = size};
+  case 1: /* features; size in the compact format */
+    return (struct cpuid_result){.eax = guest_word(LEAF_13_EAX), .ebx = size};
+  case 2: /* the upper halves: size, place */
+    return xcr0 & XSTATE_YMM ? (struct cpuid_result){.eax = XSAVE_YMM_SIZE, .ebx = XSAVE_YMM}
+                             : (struct cpuid_result){0};
+  default:
+    return (struct cpuid_result){0};
+  }
+}
 
 /* --- Leaves --------------------------------------------------------------------------------------------- */
 
@@ -160,6 +244,9 @@ struct cpuid_result guest_cpuid(uint32_t leaf, uint32_t subleaf) {
       r = (struct cpuid_result){
           .ebx = guest_word(LEAF_7_EBX), .ecx = guest_word(LEAF_7_ECX), .edx = guest_word(LEAF_7_EDX)};
     break;
+  case 13:
+    r = xsave_leaf(subleaf);
+    break;
   case 0x80000000:
     r = host(leaf, 0);
     r.eax = 0x80000008;
@@ -176,7 +263,11 @@ struct cpuid_result guest_cpuid(uint32_t leaf, uint32_t subleaf) {
   case 0x80000006:
     r = host(leaf, 0);
     break;
+  case 0x80000007:
+    r.edx = host_if_there(leaf, 0).edx & 1 << 8; /* the time stamp counter's rate is constant */
+    break;
   case 0x80000008:
+    r.ebx = guest_word(EXTENDED_8_EBX);
     r.eax = 0x2020; /* 32 bits of physical and linear address */
     break;
   default:

@@ -13,5 +13,7 @@ struct cpuid_result guest_cpuid(uint32_t leaf, uint32_t subleaf);
 
 /* XCR0 as the guest sees it: the state components (XSTATE_* of fpu.h) that xsave handles; 0 without xsave. */
 uint64_t guest_xcr0(void);
+/* What the host's kernel has switched on of them. */
+uint64_t host_xcr0(void);
 
 #endif

@@ -136,7 +136,11 @@ void runtime_fpu_load(struct cpu_state *cpu, const void *fxsave) {
 
 uint8_t fpu_uses_ymm;
 
-void runtime_use_ymm(void) { fpu_uses_ymm = 1; }
+/* On a host without ymm registers nobody uses them: what tries is #UD. */
+void runtime_use_ymm(void) {
+  if (host_xcr0() & XSTATE_YMM)
+    fpu_uses_ymm = 1;
+}
 
 enum { MXCSR_AT_RESET = 0x1F80, XSAVE_ALIGNMENT = 64, XSAVE_YMM_WRITTEN = 128 };
 _Static_assert(sizeof((struct cpu_state *)0)->ymm_high == XSAVE_YMM_WRITTEN, "ymm7 is the last");
@@ -176,14 +180,18 @@ uint64_t fpu_components_in_use(const struct cpu_state *cpu) {
   return in_use;
 }
 
-/* The first byte of [address, address + size) that cannot be accessed. At most two pages are touched. */
+/* Is there a byte of [address, address + size), at most two pages, that cannot be accessed? AMD's CPUs name
+ * the first one or the very last. */
 static bool inaccessible(guest_addr address, uint32_t size, uint8_t permission, guest_addr *where) {
-  const guest_addr last = address + size - 1;
   *where = address;
   if (!(guest_memory_page(address) & permission))
     return true;
-  *where = last & ~(guest_addr)(GUEST_PAGE_SIZE - 1);
-  return !(guest_memory_page(last) & permission);
+  *where = address + size - 1;
+  return !(guest_memory_page(*where) & permission);
+}
+
+static uint32_t image_size(uint64_t wanted) {
+  return wanted & XSTATE_YMM ? XSAVE_YMM + XSAVE_YMM_SIZE : XSAVE_YMM;
 }
 
 /* Writes one part of the image. False if another thread has taken the page away since it was looked at. */
@@ -197,8 +205,7 @@ int fpu_xsave(struct cpu_state *cpu, guest_addr image, uint64_t wanted, enum xsa
   if (image % XSAVE_ALIGNMENT)
     return TRAP_GP;
   wanted &= guest_xcr0();
-  const uint32_t size = wanted & XSTATE_YMM ? XSAVE_YMM + XSAVE_YMM_WRITTEN : XSAVE_YMM;
-  if (inaccessible(image, size, GUEST_PAGE_WRITE, address))
+  if (inaccessible(image, image_size(wanted), GUEST_PAGE_WRITE, address))
     return TRAP_PF;
 
   uint8_t legacy[FXSAVE_SIZE];
@@ -258,9 +265,12 @@ int fpu_xrstor(struct cpu_state *cpu, guest_addr image, uint64_t wanted, guest_a
   wanted &= guest_xcr0();
   uint8_t legacy[FXSAVE_SIZE], ymm_high[XSAVE_YMM_WRITTEN];
   struct xsave_header header;
-  if (inaccessible(image, XSAVE_YMM, GUEST_PAGE_READ, address) ||
-      guest_copy_in(legacy, image, sizeof legacy) < 0 ||
-      guest_copy_in(&header, image + XSAVE_HEADER, sizeof header) < 0)
+  *address = image;
+  if (guest_copy_in(legacy, image, sizeof legacy) < 0)
+    return TRAP_PF;
+  *address = image + XSAVE_HEADER;
+  if (guest_copy_in(&header, image + XSAVE_HEADER, sizeof header) < 0 ||
+      inaccessible(image, image_size(wanted), GUEST_PAGE_READ, address))
     return TRAP_PF;
   if (!header_is_valid(&header))
     return TRAP_GP;

@@ -6,6 +6,7 @@
  *       --expected BASE    recorded results: BASE.BUILD.txt if there is one, else BASE.txt
  *       --runs A|B|…       run once with each of these argument lists (blanks between arguments)
  *       --seconds N        time limit of one run (60)
+ *       --needs FLAGS      skipped on a CPU without these flags of /proc/cpuinfo
  *       --record           write the recorded results from runs on the CPU, instead of comparing
  *
  * Under the emulator, the reference is a native run where the kernel runs i386 code, and the recorded
@@ -36,10 +37,10 @@ static struct {
   char *emulator;
   char *option[OPTION_LIMIT];
   int option_count;
-  const char *expected, *runs;
+  const char *expected, *runs, *needs;
   int seconds;
   bool record;
-} settings = {.runs = "", .seconds = 60};
+} settings = {.runs = "", .needs = "", .seconds = 60};
 
 /* What a run left, as text: the form in which results are recorded and compared. */
 struct outcome {
@@ -284,15 +285,12 @@ static void record(char *programs[], int count) {
 }
 
 static void read_settings(int argc, char *argv[]) {
-  enum { EMULATOR = 1, OPTION, EXPECTED, RUNS, SECONDS, RECORD };
+  enum { EMULATOR = 1, OPTION, EXPECTED, RUNS, SECONDS, NEEDS, RECORD };
   static const struct option options[] = {
-      {"emulator", required_argument, NULL, EMULATOR},
-      {"option", required_argument, NULL, OPTION},
-      {"expected", required_argument, NULL, EXPECTED},
-      {"runs", required_argument, NULL, RUNS},
-      {"seconds", required_argument, NULL, SECONDS},
-      {"record", no_argument, NULL, RECORD},
-      {0},
+      {"emulator", required_argument, NULL, EMULATOR}, {"option", required_argument, NULL, OPTION},
+      {"expected", required_argument, NULL, EXPECTED}, {"runs", required_argument, NULL, RUNS},
+      {"seconds", required_argument, NULL, SECONDS},   {"needs", required_argument, NULL, NEEDS},
+      {"record", no_argument, NULL, RECORD},           {0},
   };
   for (int option; (option = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
     if (option == EMULATOR)
@@ -305,6 +303,8 @@ static void read_settings(int argc, char *argv[]) {
       settings.runs = optarg;
     else if (option == SECONDS)
       settings.seconds = atoi(optarg);
+    else if (option == NEEDS)
+      settings.needs = optarg;
     else if (option == RECORD)
       settings.record = true;
     else
@@ -318,6 +318,11 @@ int main(int argc, char *argv[]) {
   int count = argc - optind, compared = 0, failed = 0;
   /* Programs that die by a signal shall not fill the disk. */
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+  const char *lacking = host_cpu_lacks(settings.needs);
+  if (lacking) {
+    printf("skipped: this CPU has no %s\n", lacking);
+    return TEST_SKIPPED;
+  }
   bool native = host_runs_i386();
   if (!native && (settings.record || !settings.emulator)) {
     puts("skipped: this kernel runs no i386 code");

@@ -47,7 +47,7 @@ int case_read_bytes(const char **text, uint8_t *bytes, int limit) {
 
 /* A register of `length` bytes, written as one number: most significant byte first. */
 static bool read_wide(const char *text, uint8_t *bytes, int length) {
-  uint8_t reversed[16];
+  uint8_t reversed[32];
   if (case_read_bytes(&text, reversed, length) != length || *text)
     return false;
   for (int i = 0; i < length; i++)
@@ -95,6 +95,14 @@ static bool read_setting(struct machine *machine, struct case_masks *undefined, 
   }
   if (!strncmp(name, "xmm", 3) && name[3] >= '0' && name[3] <= '7' && !name[4])
     return read_wide(value, machine->fpu.xmm[name[3] - '0'], 16);
+  if (!strncmp(name, "ymm", 3) && name[3] >= '0' && name[3] <= '7' && !name[4]) {
+    uint8_t bytes[32];
+    if (!read_wide(value, bytes, 32))
+      return false;
+    memcpy(machine->fpu.xmm[name[3] - '0'], bytes, 16);
+    memcpy(machine->ymm_high[name[3] - '0'], bytes + 16, 16);
+    return true;
+  }
   if (!strncmp(name, "mm", 2) && name[2] >= '0' && name[2] <= '7' && !name[3]) {
     uint8_t *bytes = machine->fpu.st[name[2] - '0'].bytes;
     bytes[8] = bytes[9] = 0xff;
@@ -224,6 +232,13 @@ static void put_mmx(struct case_text *text, const struct fpu_image *in, const st
     put(text, " tags=%02x", out->tags);
 }
 
+static void put_ymm(struct case_text *text, int number, const struct machine *out) {
+  uint8_t bytes[32];
+  memcpy(bytes, out->fpu.xmm[number], 16);
+  memcpy(bytes + 16, out->ymm_high[number], 16);
+  put_wide(text, "ymm", number, bytes, 32);
+}
+
 static void put_x87(struct case_text *text, const struct fpu_image *in, const struct fpu_image *out) {
   bool same_stack = in->tags == out->tags && (in->fsw & STATUS_TOP) == (out->fsw & STATUS_TOP);
   for (int i = 0; same_stack && i < 8; i++)
@@ -253,7 +268,9 @@ void case_write(struct case_text *text, const struct machine *in, const struct m
   }
   put_memory(text, in, out);
   for (int i = 0; i < 8; i++)
-    if (memcmp(in->fpu.xmm[i], out->fpu.xmm[i], 16))
+    if (memcmp(in->ymm_high[i], out->ymm_high[i], 16))
+      put_ymm(text, i, out);
+    else if (memcmp(in->fpu.xmm[i], out->fpu.xmm[i], 16))
       put_wide(text, "xmm", i, out->fpu.xmm[i], 16);
   if (in->fpu.mxcsr != out->fpu.mxcsr)
     put(text, " mxcsr=%04x", out->fpu.mxcsr);

@@ -34,6 +34,7 @@ struct machine {
   uint8_t memory[CASE_PAGE];
   int signal, signal_code; /* 0: left normally */
   uint32_t signal_eip, signal_address;
+  uint8_t ymm_high[8][16]; /* upper halves; all zero where there are none */
 };
 
 /* What is not compared: bits of EFLAGS and of the x87 status word. */

@@ -7,7 +7,7 @@ For developers, on a host that runs i386 code: needs `as` and `objcopy` (binutil
 program built from native.c (build/test/isa/isa_native), which fills in the results as the CPU gives
 them. The output is committed; the same input gives the same files.
 
-A case file is made by one function of cases_integer.py, cases_x87.py, cases_vector.py or cases_fuzzed.py, named after it:
+A case file is made by one function of cases_*.py, named after it:
 it gets a CaseFile and adds headings (an instruction, or a few with ";" between) with the states to run
 them from. docs/testing.md describes the files themselves.
 """
@@ -28,6 +28,7 @@ class CaseFile:
     def __init__(self, name, about):
         self.name = name
         self.about = about
+        self.needs = ""  # flags of /proc/cpuinfo, without which the file is skipped
         self.headings = []  # (assembly, [state])
         self.random = random.Random(name)
 
@@ -72,6 +73,8 @@ def write(case_file, isa_native):
     path = HERE / f"{case_file.name}.txt"
     codes = assemble([assembly for assembly, _ in case_file.headings])
     lines = [f"# {case_file.about}", "# Made by generate.py; docs/testing.md says how to read it."]
+    if case_file.needs:
+        lines.append(f"needs {case_file.needs}")
     for code, (assembly, states) in zip(codes, case_file.headings):
         lines.append(f"{code.hex()}  {assembly}")
         lines += ["  " + state for state in states]
@@ -90,12 +93,13 @@ def write(case_file, isa_native):
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    import cases_avx
     import cases_fuzzed
     import cases_integer
     import cases_vector
     import cases_x87
     wanted = sys.argv[2:]
-    for module in (cases_integer, cases_x87, cases_vector, cases_fuzzed):
+    for module in (cases_integer, cases_x87, cases_vector, cases_avx, cases_fuzzed):
         for function in module.FILES:
             name = function.__name__.replace("_host", ".host")
             if wanted and name not in wanted:

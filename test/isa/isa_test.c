@@ -9,8 +9,11 @@
  * The results in a file named *.host.txt differ from one make of CPU to another (approximations,
  * transcendental functions), so none are recorded: they are asked from this host's CPU first.
  *
- * Exit status: 0 all cases pass; 1 some do not; 77 (skipped) where it takes the host to run i386 code
- * and it does not. */
+ * A file whose head has a line "needs avx2 fma" is for CPUs that have these flags in /proc/cpuinfo; on others
+ * it is skipped.
+ *
+ * Exit status: 0 all cases pass; 1 some do not; 77 (skipped) where it takes a host that runs i386 code,
+ * or another CPU. */
 #include "child.h"
 
 #include <errno.h>
@@ -34,6 +37,19 @@ static int count_cases(const char *path) {
     count += line[0] == ' ';
   fclose(file);
   return count;
+}
+
+/* The first flag that the file needs and this CPU lacks; NULL. */
+static const char *cpu_lacks(const char *path) {
+  FILE *file = fopen(path, "r");
+  char line[256];
+  const char *lacking = NULL;
+  while (file && !lacking && fgets(line, sizeof line, file))
+    if (strncmp(line, "needs ", 6) == 0)
+      lacking = host_cpu_lacks(line + 6);
+  if (file)
+    fclose(file);
+  return lacking;
 }
 
 /* Asks this host's CPU for the results of `path`, into a new temporary file. */
@@ -94,6 +110,11 @@ int main(int argc, char *argv[]) {
   char *program = argv[1], *path = argv[2], *recorded = NULL;
   char **emulator = argv + 3;
   bool of_host = strstr(path, ".host.txt") != NULL;
+  const char *lacking = cpu_lacks(path);
+  if (lacking) {
+    printf("skipped: this CPU has no %s\n", lacking);
+    return TEST_SKIPPED;
+  }
   if ((of_host || !*emulator) && !host_runs_i386()) {
     puts("skipped: this kernel runs no i386 code, so there is no CPU to compare with");
     return TEST_SKIPPED;

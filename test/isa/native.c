@@ -48,6 +48,8 @@ struct code {
 /* Shared with the assembly below; a case runs on the main thread only. */
 struct machine case_in, case_out;
 uint32_t case_entry, case_host_esp, case_fs, case_gs, case_host_gs;
+uint8_t case_ymm[8][16]; /* upper halves, before and after */
+uint32_t case_uses_ymm;  /* the file has some */
 static sigjmp_buf case_fault;
 
 void enter_case(void);
@@ -61,6 +63,17 @@ __asm__(".text\n"
         "  pushf\n"
         "  mov %esp, case_host_esp\n"
         "  fxrstor case_in + 48\n"
+        "  cmpl $0, case_uses_ymm\n"
+        "  je 1f\n"
+        "  vinsertf128 $1, case_ymm + 0, %ymm0, %ymm0\n"
+        "  vinsertf128 $1, case_ymm + 16, %ymm1, %ymm1\n"
+        "  vinsertf128 $1, case_ymm + 32, %ymm2, %ymm2\n"
+        "  vinsertf128 $1, case_ymm + 48, %ymm3, %ymm3\n"
+        "  vinsertf128 $1, case_ymm + 64, %ymm4, %ymm4\n"
+        "  vinsertf128 $1, case_ymm + 80, %ymm5, %ymm5\n"
+        "  vinsertf128 $1, case_ymm + 96, %ymm6, %ymm6\n"
+        "  vinsertf128 $1, case_ymm + 112, %ymm7, %ymm7\n"
+        "1:\n"
         "  mov case_fs, %fs\n"
         "  mov case_gs, %gs\n"
         "  pushl case_in + 32\n"
@@ -88,6 +101,18 @@ __asm__(".text\n"
         "  popl case_out + 32\n"
         "  mov case_host_gs, %gs\n"
         "  fxsave case_out + 48\n"
+        "  cmpl $0, case_uses_ymm\n"
+        "  je 1f\n"
+        "  vextractf128 $1, %ymm0, case_ymm + 0\n"
+        "  vextractf128 $1, %ymm1, case_ymm + 16\n"
+        "  vextractf128 $1, %ymm2, case_ymm + 32\n"
+        "  vextractf128 $1, %ymm3, case_ymm + 48\n"
+        "  vextractf128 $1, %ymm4, case_ymm + 64\n"
+        "  vextractf128 $1, %ymm5, case_ymm + 80\n"
+        "  vextractf128 $1, %ymm6, case_ymm + 96\n"
+        "  vextractf128 $1, %ymm7, case_ymm + 112\n"
+        "  vzeroupper\n"
+        "1:\n"
         "  fninit\n"
         "  popf\n"
         "  pop %edi\n"
@@ -110,6 +135,19 @@ static _Noreturn void die(const char *format, ...) {
 
 /* --- Faults ------------------------------------------------------------------------------- */
 
+/* The upper halves out of a frame's XSAVE image (SDM vol. 1, 13.4; the kernel's struct _fpx_sw_bytes). */
+static void take_ymm(const uint8_t *image) {
+  enum { SOFTWARE = 464, HEADER = 512, YMM = 576, MAGIC = 0x46505853, HAS_YMM = 4 };
+  uint32_t magic;
+  memcpy(&magic, image + SOFTWARE, sizeof magic);
+  if (magic != MAGIC)
+    memset(case_ymm, 0xEE, sizeof case_ymm); /* no such image: wrong, and seen to be */
+  else if (image[HEADER] & HAS_YMM)
+    memcpy(case_ymm, image + YMM, sizeof case_ymm);
+  else
+    memset(case_ymm, 0, sizeof case_ymm);
+}
+
 /* The kernel leaves GS as the case had it, and libc's thread data hang on it: restore it first. It also
  * leaves AC, under which ordinary code faults. */
 __attribute__((optimize("no-stack-protector"))) static void on_fault(int number, siginfo_t *info,
@@ -128,6 +166,8 @@ __attribute__((optimize("no-stack-protector"))) static void on_fault(int number,
   /* The i386 frame holds an FSAVE image and, behind its 112 bytes, the FXSAVE image. */
   if (frame->uc_mcontext.fpregs)
     memcpy(&case_out.fpu, (const uint8_t *)frame->uc_mcontext.fpregs + 112, sizeof case_out.fpu);
+  if (case_uses_ymm)
+    take_ymm((const uint8_t *)frame->uc_mcontext.fpregs + 112);
   siglongjmp(case_fault, 1);
 }
 
@@ -176,9 +216,12 @@ static void prepare_machine(void) {
 static void run_case(const struct code *code) {
   memcpy((void *)CASE_SCRATCH, case_in.memory, CASE_PAGE);
   memset(&case_out, 0, sizeof case_out);
+  memcpy(case_ymm, case_in.ymm_high, sizeof case_ymm);
   case_entry = code->address;
   if (sigsetjmp(case_fault, 1) == 0)
     enter_case();
+  if (case_uses_ymm)
+    memcpy(case_out.ymm_high, case_ymm, sizeof case_ymm);
   memcpy(case_out.memory, (void *)CASE_SCRATCH, CASE_PAGE);
 }
 
@@ -268,6 +311,8 @@ int main(int argc, char *argv[]) {
   }
   int after = argc == 4 ? atoi(argv[3]) : 0, checked = 0, failed = 0;
   struct file file = read_file(argv[2]);
+  for (int i = 0; i < file.line_count; i++)
+    case_uses_ymm |= strstr(file.line[i], "ymm") != NULL;
   prepare_machine();
   const struct code *codes = lay_out_code(&file), *code = NULL;
   const char *heading = "";

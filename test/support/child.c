@@ -156,3 +156,27 @@ bool host_runs_i386(void) {
   int status;
   return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
+
+static bool cpu_has(const char *flag) {
+  FILE *file = fopen("/proc/cpuinfo", "r");
+  char line[8192];
+  bool found = false;
+  while (file && fgets(line, sizeof line, file) && strncmp(line, "flags", 5) != 0) {
+  }
+  if (file)
+    fclose(file);
+  char *rest = line;
+  for (char *word; !found && (word = strtok_r(rest, " \t\n", &rest));)
+    found = strcmp(word, flag) == 0;
+  return found;
+}
+
+const char *host_cpu_lacks(const char *flags) {
+  static char copy[256];
+  snprintf(copy, sizeof copy, "%s", flags);
+  char *rest = copy;
+  for (char *flag; (flag = strtok_r(rest, " \n", &rest));)
+    if (!cpu_has(flag))
+      return flag;
+  return NULL;
+}

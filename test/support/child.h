@@ -36,4 +36,8 @@ void child_describe(const struct child_result *result, char *text, size_t size);
  * also mean that an emulator is registered with binfmt_misc. */
 bool host_runs_i386(void);
 
+/* The first of `flags` (names of /proc/cpuinfo, with blanks between) that the CPU lacks; NULL if it has
+ * them all. Good until the next call. */
+const char *host_cpu_lacks(const char *flags);
+
 #endif

@@ -343,9 +343,8 @@ static void layout_of(struct insn_layout *layout, const struct insn *insn, const
                       const uint8_t *bytes) {
   memset(layout, 0, sizeof *layout);
   layout->simple = true;
-  if (zi->raw.disp.size) /* a zero displacement is another form than others */
-    layout->simple &= insn->disp != 0 &&
-                      place_value(&layout->disp, zi->raw.disp.offset, zi->raw.disp.size, true, bytes, insn->disp);
+  if (zi->raw.disp.size && insn->disp)
+    layout->simple &= place_value(&layout->disp, zi->raw.disp.offset, zi->raw.disp.size, true, bytes, insn->disp);
   for (unsigned i = 0, raw = 0; i < 4; i++) {
     const struct operand *op = &insn->form.op[i];
     if (op->kind == OPERAND_RELATIVE)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { PATTERN_COUNT = 8192, WINDOW = 8 };
+enum { CHAIN_COUNT = 8192, WINDOW = 8, LONGEST = 16 };
 
 /* Where a value lies, in a byte; size 0: not there. */
 struct packed_layout {
@@ -12,14 +12,19 @@ struct packed_layout {
 
 /* One line of the host's cache. */
 struct pattern {
-  uint64_t key, mask; /* of the first 8 bytes; a mask of zero: no pattern */
+  uint64_t key, mask; /* of the first 8 bytes */
   struct insn_form form;
   uint8_t length, flow, condition, flags_read, flags_written, flags_changed, can_fault;
   struct packed_layout disp, imm[2], target;
+  uint16_t next; /* in its chain; 0: the last */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct pattern) == 64, "one cache line");
 
-static struct pattern patterns[PATTERN_COUNT];
+/* In the order in which they were met, so that few pages of memory are touched. Number 0 is none. */
+static struct pattern patterns[PATTERN_LIMIT];
+static uint16_t chain[CHAIN_COUNT]; /* the first of each chain */
+static unsigned pattern_count = 1;
+_Static_assert(PATTERN_LIMIT <= UINT16_MAX + 1, "numbers of patterns fit 16 bits");
 
 /* One-byte opcodes without a modrm byte: what follows is a value, or the next instruction. */
 static bool has_no_modrm(uint8_t opcode) {
@@ -34,7 +39,7 @@ static bool has_no_modrm(uint8_t opcode) {
 }
 
 /* Only a good spread: the mask decides what matches. */
-static unsigned pattern_index(const uint8_t *bytes) {
+static unsigned chain_of(const uint8_t *bytes) {
   uint32_t hash = bytes[0];
   unsigned at = 0;
   while (at < 3 && (bytes[at] == 0x66 || bytes[at] == 0x65 || bytes[at] == 0xF2 || bytes[at] == 0xF3))
@@ -62,14 +67,13 @@ static uint32_t value_at(const uint8_t *bytes, struct packed_layout packed) {
   return insn_value_at(bytes, &layout);
 }
 
-static void unmask(uint8_t mask[16], const struct value_layout *layout) {
+static void unmask(uint8_t mask[LONGEST], const struct value_layout *layout) {
   memset(mask + layout->offset, 0, layout->size);
 }
 
-/* Keeps the instruction's pattern, if all of its form is in the window. */
-static void learn(struct pattern *pattern, const uint8_t *bytes, const struct insn *insn,
-                  const struct insn_layout *layout) {
-  uint8_t mask[16] = {0};
+/* Keeps the instruction's pattern, if all of its form is in the window; its number, or 0. */
+static unsigned learn(const uint8_t *bytes, const struct insn *insn, const struct insn_layout *layout) {
+  uint8_t mask[LONGEST] = {0};
   memset(mask, 0xFF, insn->length);
   unmask(mask, &layout->disp);
   unmask(mask, &layout->imm[0]);
@@ -77,7 +81,10 @@ static void learn(struct pattern *pattern, const uint8_t *bytes, const struct in
   unmask(mask, &layout->target);
   for (unsigned i = WINDOW; i < sizeof mask; i++)
     if (mask[i])
-      return;
+      return 0;
+  if (pattern_count == PATTERN_LIMIT)
+    return 0;
+  struct pattern *pattern = &patterns[pattern_count];
   memcpy(&pattern->mask, mask, WINDOW);
   memcpy(&pattern->key, bytes, WINDOW);
   pattern->key &= pattern->mask;
@@ -93,9 +100,15 @@ static void learn(struct pattern *pattern, const uint8_t *bytes, const struct in
   pattern->imm[0] = pack(&layout->imm[0]);
   pattern->imm[1] = pack(&layout->imm[1]);
   pattern->target = pack(&layout->target);
+  uint16_t *last = &chain[chain_of(bytes)];
+  while (*last)
+    last = &patterns[*last].next;
+  *last = (uint16_t)pattern_count;
+  return pattern_count++;
 }
 
-static void recall(struct insn *insn, const struct pattern *pattern, const uint8_t *bytes, guest_addr eip) {
+static void recall(struct insn *insn, unsigned number, const uint8_t *bytes, guest_addr eip) {
+  const struct pattern *pattern = &patterns[number];
   insn->form = pattern->form;
   insn->eip = eip;
   insn->disp = pattern->disp.size ? value_at(bytes, pattern->disp) : 0;
@@ -110,26 +123,25 @@ static void recall(struct insn *insn, const struct pattern *pattern, const uint8
   insn->can_fault = pattern->can_fault;
   insn->unused = 0;
   insn->target = pattern->target.size ? insn_next(insn) + value_at(bytes, pattern->target) : 0;
+  insn->pattern = number;
 }
 
 enum insn_status insn_decode_cached(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip) {
-  enum { LONGEST = 16 };
   if (size < LONGEST)
     return insn_decode(insn, bytes, size, eip);
   uint64_t window;
   memcpy(&window, bytes, WINDOW);
-  unsigned index = pattern_index(bytes);
-  struct pattern *pattern = &patterns[index];
-  if (pattern->mask && (window & pattern->mask) == pattern->key) {
-    recall(insn, pattern, bytes, eip);
-    insn->pattern = index;
-    /* A zero displacement is none: another form. */
-    if (!pattern->disp.size || insn->disp)
+  for (unsigned number = chain[chain_of(bytes)]; number; number = patterns[number].next) {
+    const struct pattern *pattern = &patterns[number];
+    /* A zero displacement is none: another form, with a pattern of its own. */
+    if ((window & pattern->mask) == pattern->key && (!pattern->disp.size || value_at(bytes, pattern->disp))) {
+      recall(insn, number, bytes, eip);
       return INSN_OK;
+    }
   }
   struct insn_layout layout;
   enum insn_status status = insn_decode_layout(insn, bytes, size, eip, &layout);
   if (status == INSN_OK && layout.simple)
-    learn(pattern, bytes, insn, &layout);
+    insn->pattern = learn(bytes, insn, &layout);
   return status;
 }

@@ -122,8 +122,20 @@ struct insn {
   uint8_t flags_changed; /* written or perhaps written (shift by cl, rep scas) */
   uint8_t can_fault;     /* touches memory, divides, or traps */
   uint8_t unused;
-  uint32_t pattern; /* from insn_decode_cached: equal forms often have equal ones; else 0. A hint only. */
+  uint32_t pattern; /* from insn_decode_cached: equal ones mean equal forms. 0: not known */
 };
+
+/* Forms that are made from a pattern's own, in one way each, have it with one of these added. */
+enum {
+  PATTERN_LIMIT = 1 << 15,
+  PATTERN_WITH_DISP = PATTERN_LIMIT,       /* a displacement where there was none (stack_fold) */
+  PATTERN_TEMPORARY = 8 * PATTERN_LIMIT,   /* the parts of a push of memory (stack_fold) */
+  PATTERN_ADDRESS = 2 * PATTERN_LIMIT,     /* the parts of shape_split_address … */
+  PATTERN_ACCESS = 4 * PATTERN_LIMIT,      /* … */
+};
+static inline uint32_t insn_pattern_variant(uint32_t pattern, uint32_t variant) {
+  return pattern ? pattern | variant : 0;
+}
 
 static inline guest_addr insn_next(const struct insn *insn) { return insn->eip + insn->length; }
 

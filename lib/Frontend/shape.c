@@ -147,7 +147,9 @@ bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
   parts[0].disp = insn->disp;
   parts[0].length = insn->length;
   parts[0].condition = CONDITION_NONE;
+  parts[0].pattern = insn_pattern_variant(insn->pattern, PATTERN_ADDRESS);
   parts[1] = *insn;
+  parts[1].pattern = insn_pattern_variant(insn->pattern, PATTERN_ACCESS);
   use_temporary(&parts[1].form, at);
   return true;
 }

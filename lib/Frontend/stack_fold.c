@@ -43,14 +43,11 @@ static struct operand *stack_operand(struct insn *insn) {
 static bool make_stack_access(struct insn *out, const struct insn *in, uint8_t opcode, unsigned reg,
                               int32_t offset, const uint32_t *immediate) {
   enum { MOD_DISP32_SIB = 0x84, SIB_ESP = 0x24 };
-  uint8_t bytes[11] = {opcode, (uint8_t)(MOD_DISP32_SIB | reg << 3), SIB_ESP};
-  size_t size = 7;
+  uint8_t bytes[16] = {opcode, (uint8_t)(MOD_DISP32_SIB | reg << 3), SIB_ESP};
   memcpy(bytes + 3, &offset, 4);
-  if (immediate) {
-    memcpy(bytes + size, immediate, 4);
-    size += 4;
-  }
-  if (insn_decode_cached(out, bytes, size, in->eip) != INSN_OK)
+  if (immediate)
+    memcpy(bytes + 7, immediate, 4);
+  if (insn_decode_cached(out, bytes, sizeof bytes, in->eip) != INSN_OK)
     return false;
   out->length = in->length;
   return true;
@@ -96,6 +93,7 @@ static bool fold_push_memory(struct stack_fold *fold, const struct insn *insn, i
     return false;
   struct insn *load = &fold->insn[0], *store = &fold->insn[1];
   *load = *insn;
+  load->pattern = insn_pattern_variant(insn->pattern, PATTERN_TEMPORARY);
   load->form.mnemonic = ZYDIS_MNEMONIC_MOV;
   load->form.op[0] =
       (struct operand){.kind = OPERAND_GPR, .size = 4, .reg = REGISTER_TEMPORARY, .written = 1};
@@ -108,6 +106,7 @@ static bool fold_push_memory(struct stack_fold *fold, const struct insn *insn, i
   if (!make_stack_access(store, insn, 0x89, GPR_EAX, offset - 4, NULL))
     return false;
   store->form.op[1].reg = REGISTER_TEMPORARY;
+  store->pattern = insn_pattern_variant(store->pattern, PATTERN_TEMPORARY);
   return true;
 }
 
@@ -152,6 +151,8 @@ static bool fold_any(struct stack_fold *fold, const struct insn *insn, uint8_t l
     if (is_esp(&op[i]))
       return false;
   fold->insn[0].disp = (address->has_disp ? insn->disp : 0) + (uint32_t)offset;
+  if (!address->has_disp)
+    fold->insn[0].pattern = insn_pattern_variant(insn->pattern, PATTERN_WITH_DISP);
   address->has_disp = 1;
   return true;
 }

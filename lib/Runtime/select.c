@@ -6,6 +6,7 @@
  * pair's instructions one by one; the address computed by one stencil and used by the next. Only when these
  * fail is a stencil compiled, for which LLVM must be loaded. */
 #include "Runtime/select.h"
+#include "Frontend/decode_cache.h"
 #include "Frontend/stack_fold.h"
 #include "Runtime/engine.h"
 
@@ -15,54 +16,86 @@
 static struct selection *out;
 static int32_t stack_offset; /* what guest ESP is above its register, where selection has come to */
 
-/* The stencils found last, by the patterns that decoding saw: most look-ups end here. Entries are hints,
- * compared before use; stencils made on demand may move and are not kept. */
-enum { MEMO_COUNT = 4096 };
-static const struct stencil *memo[MEMO_COUNT];
+/* --- Finding a stencil ---------------------------------------------------------------------------- */
 
-static const struct stencil *find_shape(const struct shape *shape, uint32_t key) {
-  const struct stencil **hint = &memo[key % MEMO_COUNT];
-  if (*hint && memcmp(&(*hint)->shape, shape, sizeof *shape) == 0)
-    return *hint;
-  const struct stencil *stencil = stencil_source_find(shape);
-  if (stencil && stencil_source_is_lasting(stencil))
-    *hint = stencil;
-  return stencil;
-}
-
-/* The stencil of just this shape, or better, the one for all addresses: *address is what goes into it then.
- */
-static const struct stencil *find(const struct insn *insns, unsigned count, uint8_t live,
-                                  const struct operand **address) {
+/* The stencil of just this shape, or better, the one for all addresses: *address gets the index of the operand
+ * that goes into it then, or -1. */
+static const struct stencil *find(const struct insn *insns, unsigned count, uint8_t live, int *address) {
   struct shape shape, general;
   shape_of(&shape, insns, count, live);
-  uint32_t key = insns[0].pattern + shape.flags_live * 0x51u;
-  if (count == 2)
-    key += insns[1].pattern * 0x2Fu + 1;
   general = shape;
-  int at = shape_generalise(&general);
-  *address = NULL;
-  if (at >= 0) {
-    const struct stencil *stencil = find_shape(&general, key);
-    if (stencil && stencil->memory.modrm) {
-      *address = &insns[0].form.op[at];
+  *address = shape_generalise(&general);
+  if (*address >= 0) {
+    const struct stencil *stencil = stencil_source_find(&general);
+    if (stencil && stencil->memory.modrm)
       return stencil;
-    }
-    key++;
   }
-  return find_shape(&shape, key);
+  *address = -1;
+  return stencil_source_find(&shape);
+}
+
+/* What was found before, by the patterns of the instructions: most look-ups end here, without a shape to make
+ * or to compare. In the order in which they were met, so that few pages of memory are touched; number 0 is
+ * none. Stencils made on demand may move and are not kept. */
+enum { MEMO_LIMIT = UINT16_MAX + 1, MEMO_CHAINS = 1 << 14 };
+static struct memo {
+  const struct stencil *stencil;
+  uint32_t first, second; /* patterns; second 0: there is none */
+  uint16_t next;          /* in its chain */
+  uint8_t live;
+  int8_t address;
+} memos[MEMO_LIMIT];
+static uint16_t memo_chain[MEMO_CHAINS];
+static unsigned memo_count = 1;
+
+static struct memo *memo_find(const struct memo *like, uint16_t **chain) {
+  uint32_t hash = (like->first * 0x9E3779B1u ^ like->second * 0x85EBCA6Bu) + like->live * 0xC2B2AE35u;
+  *chain = &memo_chain[hash >> 18];
+  for (unsigned number = **chain; number; number = memos[number].next)
+    if (memos[number].first == like->first && memos[number].second == like->second &&
+        memos[number].live == like->live)
+      return &memos[number];
+  return NULL;
+}
+
+static void memo_add(struct memo *memo, uint16_t *chain) {
+  if (memo_count == MEMO_LIMIT || !stencil_source_is_lasting(memo->stencil))
+    return;
+  memo->next = *chain;
+  *chain = (uint16_t)memo_count;
+  memos[memo_count++] = *memo;
+}
+
+/* The stencil to use: the one that find() finds, or one that keeps more flags. */
+static const struct stencil *choose(const struct insn *insns, unsigned count, uint8_t live, int *address) {
+  uint8_t changed = insns[0].flags_changed | (count == 2 ? insns[1].flags_changed : 0);
+  struct memo memo = {.first = insns[0].pattern,
+                      .second = count == 2 ? insns[1].pattern : 0,
+                      .live = shape_round_flags(live, changed)};
+  bool known = memo.first && (memo.second || count == 1);
+  uint16_t *chain;
+  const struct memo *before = known ? memo_find(&memo, &chain) : NULL;
+  if (before) {
+    *address = before->address;
+    return before->stencil;
+  }
+  memo.stencil = find(insns, count, live, address);
+  if (!memo.stencil && live != FLAGS_ALL)
+    memo.stencil = find(insns, count, FLAGS_ALL, address);
+  memo.address = (int8_t)*address;
+  if (known && memo.stencil)
+    memo_add(&memo, chain);
+  return memo.stencil;
 }
 
 static bool add(const struct insn *insns, unsigned count, uint8_t live) {
-  const struct operand *address;
-  const struct stencil *stencil = find(insns, count, live, &address);
-  if (!stencil && live != FLAGS_ALL)
-    stencil = find(insns, count, FLAGS_ALL, &address);
+  int address;
+  const struct stencil *stencil = choose(insns, count, live, &address);
   if (!stencil || (count == 2 && stencil->flags & STENCIL_REFUSED))
     return false;
   out->piece[out->count++] = (struct selected){.insn = insns,
                                                .stencil = stencil,
-                                               .address = address,
+                                               .address = address < 0 ? NULL : &insns[0].form.op[address],
                                                .eip = insns[0].eip,
                                                .stack = (int16_t)stack_offset,
                                                .count = (uint8_t)count};
@@ -114,8 +147,8 @@ static void add_or_note(const struct insn *insns, unsigned count, uint8_t live) 
     if (!add_single(insns, live))
       note_missing(insns, 1, live);
   } else if (!add(insns, 2, live)) {
-    const struct operand *address;
-    bool refused = find(insns, 2, live, &address) || find(insns, 2, FLAGS_ALL, &address);
+    int address;
+    bool refused = choose(insns, 2, live, &address);
     bool both = add_single(&insns[0], live_between(&insns[1], live));
     if (!both && refused)
       note_missing(&insns[0], 1, live_between(&insns[1], live));
@@ -239,16 +272,16 @@ static bool is_address_thunk(const struct insn *insn, const struct discover_opti
 /* What such a call does, as push and pop: the return address stays below the stack's top. */
 static void add_thunk(const struct insn *call, unsigned reg) {
   struct insn *insn = &out->extra[out->extra_count];
-  uint8_t push[5] = {0x68}, pop = (uint8_t)(0x58 + reg);
+  uint8_t push[16] = {0x68}, pop[16] = {(uint8_t)(0x58 + reg)};
   guest_addr back = insn_next(call);
   memcpy(push + 1, &back, 4);
-  insn_decode(&insn[0], push, sizeof push, call->eip);
+  insn_decode_cached(&insn[0], push, sizeof push, call->eip);
   out->extra_count++;
   select_insns(&insn[0], 1, 0);
   if (reg == GPR_COUNT)
     return;
   insn = &out->extra[out->extra_count++];
-  insn_decode(insn, &pop, 1, call->eip);
+  insn_decode_cached(insn, pop, sizeof pop, call->eip);
   unsigned first = out->count;
   select_insns(insn, 1, 0);
   for (unsigned p = first; p < out->count; p++)

@@ -77,8 +77,8 @@ static bool leads_to_table_jump(const struct work *work, guest_addr eip) {
 
 /* Is there code for eip that the unit should go to, rather than have its own? */
 static bool has_code(const struct work *work, guest_addr eip) {
-  return work->options->follow && work->options->has_code && work->options->has_code(eip) &&
-         !leads_to_table_jump(work, eip);
+  return work->options->has_code && work->options->has_code(eip) &&
+         !(work->options->follow && leads_to_table_jump(work, eip));
 }
 
 /* Wants `eip` decoded and to start a block; false if there is no room. */

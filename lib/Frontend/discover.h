@@ -48,8 +48,7 @@ struct discover_options {
   /* The instruction bytes at eip: how many can be fetched (up to 16; 0: none) and where. */
   size_t (*fetch)(void *context, guest_addr eip, const uint8_t **bytes);
   void *context;
-  /* With follow: is there good code for eip already, that this unit should go to rather than have its
-   * own? NULL: no. */
+  /* Is there code for eip already, that this unit should go to rather than have its own? NULL: no. */
   bool (*has_code)(guest_addr eip);
   bool return_flags; /* flags are live at returns */
   bool precise;      /* flags are live at every instruction that can fault */

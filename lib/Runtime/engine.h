@@ -72,9 +72,9 @@ struct code_unit {
   bool large;          /* about a function; else one stretch of code */
   bool commits;        /* made by the llvm tier: the register file, not host registers, has the state;
                         * but for eip at the entry, where host registers have the same state */
-  uint16_t insn_count, entry_count, page_count;
+  uint16_t insn_count, page_count;
+  uint16_t ordered_count; /* of insn[], the first ones: in the order of guest addresses, but for a few that overlap */
   struct unit_insn *insn; /* sorted by host */
-  guest_addr *entry;      /* guest addresses that are in the map */
   uint32_t *page;         /* guest pages whose contents the translation depends on */
 };
 
@@ -86,9 +86,15 @@ const struct code_unit *unit_of_pc(uintptr_t pc);
 /* The index of the instruction that pc belongs to; *exact: pc is its first byte. -1 outside the body. */
 int unit_insn_of_pc(const struct code_unit *unit, uintptr_t pc, bool *exact);
 
-/* Host code of guest address eip, 0 if there is none. Engine lock held, as for all below. */
+/* Host code of guest address eip in the map, 0 if there is none. Engine lock held, as for all below. */
 uintptr_t unit_lookup(guest_addr eip);
+bool unit_has_code(guest_addr eip);
 bool unit_lookup_large(guest_addr eip);
+/* Lets code outside enter the unit at any of its instructions: unit_of_eip finds it. */
+void unit_share(const struct code_unit *unit);
+/* The unit that has the instruction at eip, and which of its own that is; NULL if there is none that can be
+ * entered there. */
+const struct code_unit *unit_of_eip(guest_addr eip, unsigned *insn);
 /* eip's code is at host, in a unit that is large or not: exits to it are linked anew. */
 void unit_map_insert(guest_addr eip, uintptr_t host, bool large);
 

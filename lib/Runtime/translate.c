@@ -28,9 +28,6 @@ static struct {
   uint8_t *block_code[UNIT_BLOCK_LIMIT], *detour_code[UNIT_BLOCK_LIMIT];
   struct unit_insn insn[SELECTED_LIMIT];
   unsigned insn_count;
-  guest_addr entry[UNIT_BLOCK_LIMIT];
-  uint8_t *entry_code[UNIT_BLOCK_LIMIT];
-  unsigned entry_count;
   uint8_t *code, *at;
   bool large;
 } work;
@@ -289,16 +286,29 @@ static void emit_exits(void) {
   }
 }
 
-/* Leaders are in the map: execution may come to them from elsewhere. */
-static void find_entries(void) {
+/* Large units are in the map with all leaders: execution may come to them from elsewhere. Small ones only
+ * with their entry; where else they are entered shows when it is asked for (enter_known). */
+static void map_entries(guest_addr eip) {
   const struct unit *unit = &work.unit;
-  for (unsigned b = 0; b < unit->block_count; b++) {
-    guest_addr eip = unit->insn[unit->block[b].first].eip;
-    if (unit->block[b].leader && (work.large ? !unit_lookup_large(eip) : !unit_lookup(eip))) {
-      work.entry_code[work.entry_count] = work.block_code[b];
-      work.entry[work.entry_count++] = eip;
-    }
+  if (!work.large)
+    unit_map_insert(eip, code_address(work.code), false);
+  for (unsigned b = 0; work.large && b < unit->block_count; b++) {
+    guest_addr leader = unit->insn[unit->block[b].first].eip;
+    if (unit->block[b].leader && !unit_lookup_large(leader))
+      unit_map_insert(leader, code_address(work.block_code[b]), true);
   }
+}
+
+/* Code for eip in the middle of a unit that is there already: all of the guest's state is in its place
+ * between two instructions. */
+static uintptr_t enter_known(guest_addr eip) {
+  unsigned insn;
+  const struct code_unit *unit = unit_of_eip(eip, &insn);
+  if (!unit)
+    return 0;
+  uintptr_t host = (uintptr_t)unit->code + unit->insn[insn].host;
+  unit_map_insert(eip, host, unit->large);
+  return host;
 }
 
 /* A stretch of code that runs perhaps once should cost little. */
@@ -307,7 +317,7 @@ enum { SMALL_UNIT = 32 };
 static bool discover_unit(guest_addr eip, guest_addr *fault) {
   work.options = (struct discover_options){.fetch = fetch_code,
                                            .context = &work.fetch,
-                                           .has_code = unit_lookup_large,
+                                           .has_code = work.large ? unit_lookup_large : unit_has_code,
                                            .return_flags = engine.return_flags,
                                            .precise = engine.precise,
                                            .follow = work.large,
@@ -326,6 +336,8 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
     return known;
   if (engine.options.tier == RUNTIME_TIER_LLVM)
     return known ? known : translate_block(eip, fault);
+  if (!hot && (known = enter_known(eip)))
+    return known;
   work.large = hot;
   if (!discover_unit(eip, fault))
     return 0;
@@ -336,12 +348,13 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
       return 0;
   }
   select_stencils(&work.selection, &work.unit, &work.options);
-  work.fixup_count = work.insn_count = work.entry_count = 0;
+  work.fixup_count = work.insn_count = 0;
   work.code = work.at = code_cache_open(CODE_ROOM);
   if (!work.code)
     engine_fatal(eip, "the code cache is full");
   for (unsigned b = 0; b < work.unit.block_count; b++)
     emit_block(b);
+  unsigned ordered_count = work.insn_count;
   emit_detours();
   uint8_t *body_end = work.at;
   emit_exits();
@@ -352,15 +365,12 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
                            .low = work.unit.low,
                            .large = work.large,
                            .insn_count = (uint16_t)work.insn_count,
+                           .ordered_count = (uint16_t)ordered_count,
                            .page_count = (uint16_t)work.fetch.page_count,
                            .insn = work.insn,
-                           .entry = work.entry,
                            .page = work.fetch.page};
-  find_entries();
-  unit.entry_count = (uint16_t)work.entry_count;
-  unit_add(&unit);
-  for (unsigned i = 0; i < work.entry_count; i++)
-    unit_map_insert(work.entry[i], code_address(work.entry_code[i]), work.large);
+  unit_share(unit_add(&unit));
+  map_entries(eip);
   return unit_lookup(eip);
 }
 

@@ -59,8 +59,6 @@ static const struct code_unit *add_unit(struct code_unit *unit, bool linked) {
   unit->insn_count++;
   unit->insn = work.row;
   unit->page = work.fetch.page;
-  unit->entry = &entry;
-  unit->entry_count = linked;
   const struct code_unit *added = unit_add(unit);
   if (linked)
     unit_map_insert(entry, (uintptr_t)unit->code, false);

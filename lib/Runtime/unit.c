@@ -29,6 +29,17 @@ struct place {
 static struct place *places; /* open addressing; a free one has eip, host and first_slot 0 */
 static uint32_t place_count, place_size;
 
+/* Units by the guest code that they have: chains of the units with instructions in each line of guest
+ * memory. */
+enum { LINE_SHIFT = 9, LINE_LIMIT = 4 * UNIT_LIMIT };
+struct line {
+  const struct code_unit *unit;
+  uint32_t next; /* 0: the last */
+};
+static struct line *lines;
+static uint32_t line_count = 1, free_line;
+static uint32_t line_chain[(1ull << 32) >> LINE_SHIFT];
+
 /* What translated code does not need of a slot. */
 struct exit_slot {
   uint32_t next;     /* chain of the slots of one target */
@@ -52,24 +63,90 @@ int units_init(void) {
   units = reserve((size_t)UNIT_LIMIT * sizeof *units);
   current = reserve((size_t)UNIT_LIMIT * sizeof *current);
   slots = reserve((size_t)code_cache.slot_limit * sizeof *slots);
+  lines = reserve((size_t)LINE_LIMIT * sizeof *lines);
   places = calloc(FIRST_PLACES, sizeof *places);
   place_size = FIRST_PLACES;
-  return units && current && slots && places ? 0 : -ENOMEM;
+  return units && current && slots && lines && places ? 0 : -ENOMEM;
 }
 
 /* --- Units -------------------------------------------------------------------------------------------- */
 
+static uint32_t line_of(const struct code_unit *unit, unsigned insn) {
+  return (unit->low + unit->insn[insn].guest) >> LINE_SHIFT;
+}
+
+static void line_add(const struct code_unit *unit, uint32_t line) {
+  uint32_t at = free_line;
+  if (at)
+    free_line = lines[at].next;
+  else if (line_count < LINE_LIMIT)
+    at = line_count++;
+  else
+    return; /* its instructions will be translated again where they are entered */
+  lines[at] = (struct line){unit, line_chain[line]};
+  line_chain[line] = at;
+}
+
+static void line_remove(const struct code_unit *unit, uint32_t line) {
+  for (uint32_t *link = &line_chain[line], at; (at = *link); link = &lines[at].next)
+    if (lines[at].unit == unit) {
+      *link = lines[at].next;
+      lines[at].next = free_line;
+      free_line = at;
+      return;
+    }
+}
+
+void unit_share(const struct code_unit *unit) {
+  for (unsigned i = 0; i < unit->ordered_count; i++)
+    if (i == 0 || line_of(unit, i) != line_of(unit, i - 1))
+      line_add(unit, line_of(unit, i));
+}
+
+static void unshare(const struct code_unit *unit) {
+  for (unsigned i = 0; i < unit->ordered_count; i++)
+    if (i == 0 || line_of(unit, i) != line_of(unit, i - 1))
+      line_remove(unit, line_of(unit, i));
+}
+
+/* Several rows may have an address. In the first ones the stack pointer's register may be behind; those after the
+ * first where it is not are comparisons that are repeated behind their branch. */
+static bool insn_of_eip(const struct code_unit *unit, guest_addr eip, unsigned *insn) {
+  unsigned low = 0, high = unit->ordered_count;
+  guest_addr offset = eip - unit->low;
+  if (offset > UINT16_MAX)
+    return false;
+  while (low < high) {
+    unsigned middle = (low + high) / 2;
+    if (unit->insn[middle].guest < offset)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  for (; low < unit->ordered_count && unit->insn[low].guest == offset; low++)
+    if (unit->insn[low].stack == 0) {
+      *insn = low;
+      return true;
+    }
+  return false;
+}
+
+const struct code_unit *unit_of_eip(guest_addr eip, unsigned *insn) {
+  for (uint32_t at = line_chain[eip >> LINE_SHIFT]; at; at = lines[at].next)
+    if (insn_of_eip(lines[at].unit, eip, insn))
+      return lines[at].unit;
+  return NULL;
+}
+
 const struct code_unit *unit_add(const struct code_unit *unit) {
-  size_t insns = unit->insn_count * sizeof *unit->insn, entries = unit->entry_count * sizeof *unit->entry,
-         pages = unit->page_count * sizeof *unit->page;
-  char *memory = malloc(sizeof *unit + insns + entries + pages);
+  size_t insns = unit->insn_count * sizeof *unit->insn, pages = unit->page_count * sizeof *unit->page;
+  char *memory = malloc(sizeof *unit + insns + pages);
   if (!memory || unit_count == UNIT_LIMIT)
     engine_fatal(unit->low, "out of memory for translations");
   struct code_unit *copy = (struct code_unit *)memory;
   *copy = *unit;
-  copy->entry = memcpy(memory + sizeof *unit, unit->entry, entries);
-  copy->page = memcpy(memory + sizeof *unit + entries, unit->page, pages);
-  copy->insn = memcpy(memory + sizeof *unit + entries + pages, unit->insn, insns);
+  copy->page = memcpy(memory + sizeof *unit, unit->page, pages);
+  copy->insn = memcpy(memory + sizeof *unit + pages, unit->insn, insns);
   current[current_count++] = copy;
   units[unit_count] = copy;
   __atomic_store_n(&unit_count, unit_count + 1, __ATOMIC_RELEASE);
@@ -168,6 +245,8 @@ uintptr_t unit_lookup(guest_addr eip) {
   return place->host ? host_address(place->host) : 0;
 }
 
+bool unit_has_code(guest_addr eip) { return place_find(eip)->host; }
+
 bool unit_lookup_large(guest_addr eip) {
   const struct place *place = place_find(eip);
   return place->host && place->large;
@@ -244,6 +323,16 @@ static void forget_cached_jump(guest_addr eip) {
   }
 }
 
+/* Takes the unit's ways in out of the map. */
+static void forget_entries(const struct code_unit *unit) {
+  for (unsigned i = 0; i < unit->insn_count; i++) {
+    guest_addr eip = unit->low + unit->insn[i].guest;
+    const struct place *place = place_find(eip);
+    if (place->host && host_address(place->host) - (uintptr_t)unit->code < unit->code_size)
+      forget_place(eip);
+  }
+}
+
 static bool depends_on(const struct code_unit *unit, uint32_t first_page, uint32_t last_page) {
   for (unsigned i = 0; i < unit->page_count; i++)
     if (unit->page[i] >= first_page && unit->page[i] <= last_page)
@@ -267,8 +356,8 @@ static void drop_pages(uint32_t first_page, uint32_t last_page) {
       continue;
     }
     unit->dropped = any = true;
-    for (unsigned e = 0; e < unit->entry_count; e++)
-      forget_place(unit->entry[e]);
+    forget_entries(unit);
+    unshare(unit);
     current[i] = current[--current_count];
   }
   if (any) {

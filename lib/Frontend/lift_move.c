@@ -104,8 +104,9 @@ static void lift_popa(struct lifter *l, const struct insn *insn) {
 }
 
 static void lift_cmov(struct lifter *l, const struct insn *insn) {
-  /* The source is read, and may fault, whatever the condition. */
-  LLVMValueRef source = operand_read(l, insn, 1);
+  /* The source is read, and may fault, whatever the condition. In a block LLVM would fold the load into a
+   * cmov, and then make that a branch around it. */
+  LLVMValueRef source = l->setting == LIFT_BLOCK ? operand_read_first(l, insn, 1) : operand_read(l, insn, 1);
   LLVMValueRef condition = condition_value(l, insn->condition);
   operand_write(l, insn, 0, LLVMBuildSelect(l->builder, condition, source, operand_read(l, insn, 0), ""));
 }

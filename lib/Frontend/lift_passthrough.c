@@ -342,9 +342,13 @@ static const char *const flag_constraint[FLAG_COUNT] = {
 /* Which flags are asked for, and where they come out. LLVM sets a general register aside for each
  * output, and there are only four that the guest does not live in; so a stencil asks for no flag
  * that nobody reads. `above` (CF = ZF = 0) is one more, where the second instruction of a pair wants
- * it: LLVM would not see it in the two flags that it is made of. */
+ * it: LLVM would not see it in the two flags that it is made of.
+ *
+ * In a block LLVM may put what changes the host's flags between the assembly and its own reading of them;
+ * there the assembly reads them itself. */
 struct flag_outputs {
   uint8_t wanted; /* FLAGS_* */
+  bool by_setcc;  /* within the assembly */
   bool wants_above;
   unsigned flag[FLAG_COUNT], above;
 };
@@ -358,12 +362,25 @@ static struct flag_outputs add_flags(struct assembly *a, const struct insn *insn
     uint8_t read = reader && !outputs.wants_above ? reader->flags_read : 0;
     outputs.wanted &= l->flags_live | read;
   }
+  outputs.by_setcc = l->setting == LIFT_BLOCK;
   for (unsigned f = 0; f < FLAG_COUNT; f++)
     if (outputs.wanted & 1 << f)
-      outputs.flag[f] = add_output(a, flag_constraint[f], l->i8);
+      outputs.flag[f] = add_output(a, outputs.by_setcc ? "=r" : flag_constraint[f], l->i8);
   if (outputs.wants_above)
     outputs.above = add_output(a, "={@cca}", l->i8);
   return outputs;
+}
+
+/* Behind the instruction: its flags into the outputs. */
+static void append_setcc(struct assembly *a, const struct flag_outputs *outputs) {
+  static const char conditions[FLAG_COUNT] = {
+      [FLAG_C] = 'c', [FLAG_P] = 'p', [FLAG_Z] = 'z', [FLAG_S] = 's', [FLAG_O] = 'o'};
+  for (unsigned f = 0; f < FLAG_COUNT && outputs->by_setcc; f++)
+    if (outputs->wanted & 1 << f) {
+      char text[24];
+      snprintf(text, sizeof text, "\n\tset%c $%u", conditions[f], outputs->flag[f]);
+      append(a->text, sizeof a->text, text);
+    }
 }
 
 static void write_flags(struct assembly *a, const struct insn *insn, uint8_t computed,
@@ -428,6 +445,7 @@ void lift_passthrough(struct lifter *l, const struct insn *insn) {
     append(a.text, sizeof a.text, i == first ? " " : ", ");
     write_operand(&a, insn, i, place[i]);
   }
+  append_setcc(&a, &flag_outputs);
   assembly_emit(&a);
 
   for (unsigned i = 0; i < count; i++)

@@ -258,6 +258,9 @@ static int write_fpstate(const struct cpu_state *cpu, guest_addr fpstate) {
   uint32_t size = FXSAVE_OFFSET + image_size(xcr0);
   memset(&image.x, 0, sizeof image.x);
   runtime_fpu_save(cpu, &image.x.fx);
+  /* The kernel saves it in 64-bit format, where addresses reach into the selectors' places. */
+  image.x.fx.ip = (uint32_t)image.x.fx.ip;
+  image.x.fx.data = (uint32_t)image.x.fx.data;
   fsave_from_fxsave(&image.legacy, &image.x.fx, cpu);
   if (xcr0) {
     const uint32_t magic2 = XSTATE_MAGIC2;

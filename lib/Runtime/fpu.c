@@ -44,18 +44,33 @@ static bool guest_instruction_of(uint32_t fip, guest_addr *eip) {
   return true;
 }
 
-/* The opcode as FOP has it: the low three bits of d8-df, and the byte after. The host's differs where
- * the guest's registers live in others. 0 if there is no such instruction at eip any more. */
-static uint16_t opcode_at(guest_addr eip) {
+/* What the images tell of the x87 instruction at eip, beside its address. */
+struct fpu_insn {
+  uint16_t opcode; /* as FOP has it: the low three bits of d8-df, and the byte after; the host's differs
+                    * where the guest's registers live in others. 0: there is none at eip any more */
+  bool has_memory;
+  enum segment segment; /* of its operand */
+};
+
+static struct fpu_insn fpu_insn_at(guest_addr eip) {
+  static const uint8_t prefixes[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65}, others[] = {0x66, 0x67, 0xF0, 0xF2, 0xF3};
   uint8_t bytes[16];
   size_t size = sizeof bytes, at = 0;
+  struct fpu_insn insn = {.segment = SEG_DS};
   while (size && guest_copy_in(bytes, eip, size) < 0)
     size--;
-  static const char prefixes[] = "\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3";
-  while (at < size && memchr(prefixes, bytes[at], sizeof prefixes - 1))
-    at++;
-  bool found = at + 1 < size && (bytes[at] & 0xF8) == 0xD8;
-  return found ? (uint16_t)((bytes[at] & 7) << 8 | bytes[at + 1]) : 0;
+  for (; at < size; at++) {
+    const uint8_t *prefix = memchr(prefixes, bytes[at], sizeof prefixes);
+    if (prefix)
+      insn.segment = (enum segment)(prefix - prefixes); /* both in the order of the encoding */
+    else if (!memchr(others, bytes[at], sizeof others))
+      break;
+  }
+  if (at + 1 < size && (bytes[at] & 0xF8) == 0xD8) {
+    insn.opcode = (uint16_t)((bytes[at] & 7) << 8 | bytes[at + 1]);
+    insn.has_memory = bytes[at + 1] < 0xC0;
+  }
+  return insn;
 }
 
 static uint16_t host_code_selector(void) {
@@ -72,11 +87,14 @@ static bool correct_pointers(const struct cpu_state *cpu, struct fpu_pointers *p
   if ((!kept && pointers->fcs != 0) || pointers->fip == 0 || !guest_instruction_of(pointers->fip, &eip))
     return false;
   pointers->fip = eip;
-  *opcode = opcode_at(eip);
+  const struct fpu_insn insn = fpu_insn_at(eip);
+  *opcode = insn.opcode;
+  if (insn.has_memory) /* FDP is the offset in the segment */
+    pointers->fdp -= cpu->segment_base[insn.segment];
   if (kept) {
     pointers->fcs = cpu->segment_selector[SEG_CS];
-    if (pointers->fdp && !pointers->fds)
-      pointers->fds = cpu->segment_selector[SEG_DS];
+    if (insn.has_memory || (pointers->fdp && !pointers->fds))
+      pointers->fds = cpu->segment_selector[insn.has_memory ? insn.segment : SEG_DS];
   }
   return true;
 }

@@ -19,8 +19,11 @@ static void raise_trap(struct cpu_state *cpu, uint32_t vector, uint32_t error_co
   engine.hooks.trap(cpu, &trap);
 }
 
-/* C code could not access guest memory for the instruction at eip. */
+/* C code could not access guest memory for the instruction at eip: the byte at `address`, or, if that can be
+ * accessed, the page behind it. */
 static void raise_page_fault(struct cpu_state *cpu, guest_addr address, bool write) {
+  if (guest_memory_page(address) & (write ? GUEST_PAGE_WRITE : GUEST_PAGE_READ))
+    address = (address | (GUEST_PAGE_SIZE - 1)) + 1;
   raise_trap(cpu, TRAP_PF, fault_error(address, write), address);
 }
 
@@ -240,7 +243,10 @@ static void helper_fxsave(struct cpu_state *cpu) {
     return;
   }
   runtime_fpu_save(cpu, image);
-  if (guest_copy_out(cpu->helper_argument, image, FXSAVE_WRITTEN) < 0)
+  /* All 512 bytes must be writable, though not all are written. */
+  const guest_addr last = cpu->helper_argument + FXSAVE_SIZE - 1;
+  if (!(guest_memory_page(last) & GUEST_PAGE_WRITE) ||
+      guest_copy_out(cpu->helper_argument, image, FXSAVE_WRITTEN) < 0)
     raise_page_fault(cpu, cpu->helper_argument, true);
 }
 
@@ -250,7 +256,7 @@ static void helper_fxrstor(struct cpu_state *cpu) {
     raise_trap(cpu, TRAP_GP, 0, 0);
     return;
   }
-  if (guest_copy_in(image, cpu->helper_argument, FXSAVE_WRITTEN) < 0) {
+  if (guest_copy_in(image, cpu->helper_argument, FXSAVE_SIZE) < 0) {
     raise_page_fault(cpu, cpu->helper_argument, false);
     return;
   }

@@ -292,8 +292,7 @@ static int place(const struct jit_host *host, LLVMMemoryBufferRef object, const 
   return 0;
 }
 
-/* --- x87 instructions
- * ------------------------------------------------------------------------------------------- */
+/* --- x87 instructions ---------------------------------------------------------------------------------- */
 
 static bool is_x87(const struct insn *insn) {
   for (const struct lift_rule *rule = lift_rules_x87; rule->mnemonic; rule++)
@@ -319,7 +318,7 @@ static void find_x87(struct jit_block *block, const struct insn *insns) {
     if (!ZYAN_SUCCESS(
             ZydisDecoderDecodeInstruction(&decoder, NULL, block->code + at, block->code_size - at, &zi)))
       break;
-    if (zi.meta.isa_ext != ZYDIS_ISA_EXT_X87)
+    if (zi.meta.isa_ext != ZYDIS_ISA_EXT_X87 && zi.mnemonic != ZYDIS_MNEMONIC_FISTTP) /* which came with SSE3 */
       continue;
     if (host_count == guest_count)
       return;

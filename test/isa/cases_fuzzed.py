@@ -30,6 +30,12 @@ def fuzzed(f):
     # The end of the new frame is touched.
     f.add("enter $0x40,$0", ["esp=2000000c", "esp=20000044"])
     f.add("enter $0xfa31,$4", [""])
+    # A conditional move reads memory under any condition.
+    f.add("add %eax,%esi; cmovp 0x2a(%ebp),%dx", ["ebp=20000ffd"])
+    f.add("sub $0,%dh; cmovnp (%esp,%ebx,2),%di", [""])
+    # Flags of comparisons, read after an instruction that changes some of them.
+    f.add("ucomiss 8(%edi),%xmm5; rol $0x57,%al", [""], "O")
+    f.add("fucomi %st(6),%st; rcl $0x2f,%bh", ["fsw=3800"], "O")
 
 
 FILES = [fuzzed]

@@ -4,7 +4,10 @@
 #include <signal.h>
 #include <string.h>
 
-enum { JUMP = 0xe9, JUMP_LENGTH = 5, HLT = 0xf4 };
+enum { JUMP = 0xe9, JUMP_LENGTH = 5, HLT = 0xf4, SHORT_REACH = 128 };
+
+_Static_assert(PROGRAM_LIMIT *(2 * SHORT_REACH + 16 + CODE_LIMIT + JUMP_LENGTH) <= CODE_PAGES * CASE_PAGE,
+               "all programs fit");
 
 void batch_lay_out(struct job *job, const struct program *programs, unsigned count, uint32_t exit) {
   uint8_t *code = job->code[0];
@@ -21,14 +24,15 @@ void batch_lay_out(struct job *job, const struct program *programs, unsigned cou
       edges++;
       continue;
     }
-    at += program->code[0] & 15; /* all alignments */
+    /* Short branches of random bytes stay outside their neighbours: what they do is theirs alone. */
+    at += (program->random_bytes ? SHORT_REACH : 0) + (program->code[0] & 15); /* all alignments */
     entry->entry = CODE_ADDRESS + at;
     memcpy(code + at, program->code, program->length);
     at += program->length;
     uint32_t distance = exit - (CODE_ADDRESS + at + JUMP_LENGTH);
     code[at] = JUMP;
     memcpy(code + at + 1, &distance, sizeof distance);
-    at += JUMP_LENGTH;
+    at += JUMP_LENGTH + (program->random_bytes ? SHORT_REACH : 0);
   }
   job->program_count = count;
 }

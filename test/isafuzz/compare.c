@@ -49,7 +49,12 @@ static void fpu(struct comparison *c, const struct fpu_image *a, const struct fp
   number(c, "tags", a->tags, b->tags);
   number(c, "fop", a->fop, b->fop);
   number(c, "fip", a->fip, b->fip);
+  if (a->fcs &&
+      b->fcs) /* a switch to another process and back loses the selectors: 64-bit kernels do not keep them */
+    number(c, "fcs", a->fcs, b->fcs);
   number(c, "fdp", a->fdp, b->fdp);
+  if (a->fds && b->fds)
+    number(c, "fds", a->fds, b->fds);
   number(c, "mxcsr", a->mxcsr, b->mxcsr);
   for (int i = 0; i < 8; i++)
     wide(c, "st", i, a->st[i].bytes, b->st[i].bytes, 10);

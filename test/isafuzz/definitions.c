@@ -38,6 +38,7 @@ static const struct exclusion exclusions[] = {
     {M(RDPRU), 0, varies},
     {M(RDPID), 0, varies},
     {M(INT1), 0, "KVM leaves EIP before it, the CPU behind it"},
+    {M(UD0), 0, "has no ModRM byte on AMD's CPUs, which a page's end shows"},
     {M(SYSRET), 0, "#GP on AMD's CPUs, #UD on Intel's"},
     {M(SYSENTER), 0, kernel},
     {M(SYSCALL), 0, kernel},
@@ -120,6 +121,9 @@ const char *definitions_reason(unsigned groups, const ZydisDecodedInstruction *z
     return segments;
   if (zi->mnemonic == ZYDIS_MNEMONIC_INT && zo[0].imm.value.u == SYSTEM_CALL)
     return kernel;
+  if ((zi->mnemonic == ZYDIS_MNEMONIC_FNSTENV || zi->mnemonic == ZYDIS_MNEMONIC_FNSAVE) &&
+      zi->operand_width == 16)
+    return "in 16-bit format FIP is the host's (docs/fpu.md)";
   if ((zi->mnemonic == ZYDIS_MNEMONIC_LOOPE || zi->mnemonic == ZYDIS_MNEMONIC_LOOPNE) &&
       has_repeat_prefix(zi))
     return "AMD's CPUs take the condition from the prefix";

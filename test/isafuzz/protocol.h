@@ -14,7 +14,7 @@ enum { JOB_FD = 3, RESULT_FD = 4 };
 /* Where things are in the runner; everything else in its address space is unmapped. */
 enum {
   CODE_ADDRESS = 0x10000000,
-  CODE_PAGES = 16,      /* contiguous, with nothing mapped behind them */
+  CODE_PAGES = 32,      /* contiguous, with nothing mapped behind them */
   EDGE_PAGES = 8,       /* single pages, each with nothing mapped behind it */
   EDGE_STRIDE = 0x2000, /* from one to the next */
   EDGE_ADDRESS = CODE_ADDRESS + 0x100000,

@@ -54,6 +54,10 @@ static _Noreturn void become(const struct target *target, int in, int out) {
     dup2(high[i], low[i]);
     close(high[i]);
   }
+  /* Stencils made on demand stay in the process: adding each to a file costs more than making it. */
+  unsetenv("UEMU_CACHE_DIR");
+  unsetenv("XDG_CACHE_HOME");
+  unsetenv("HOME");
   execv(target->command[0], target->command);
   fprintf(stderr, "isafuzz: %s: %s\n", target->command[0], strerror(errno));
   _exit(127);

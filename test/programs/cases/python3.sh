@@ -10,10 +10,11 @@ need python3
   exit 77
 }
 cd /tmp || exit
-# One line for each test and its result; not how long it took, where objects lie, or what was printed between.
+# One line for each test, with its result if that is not "ok", which other threads' messages may push to another
+# line; failures have lines of their own. Not how long it took, where objects lie, or what was printed between.
 python3 -m test -v --timeout 600 "$1" 2>&1 |
   sed -n -E '/ \.\.\. /{
-      / \.\.\. (ok|FAIL|ERROR|skipped.*|expected failure|unexpected success)$/!s/ \.\.\. .*/ .../
+      / \.\.\. (FAIL|ERROR|skipped.*|expected failure|unexpected success)$/!s/ \.\.\. .*/ .../
       s/0x[0-9a-f]{6,8}/ADDRESS/g
       p
     }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAP_SIZE = 2048, NO_INSN = 0xFFFF, PEEK_LIMIT = 12 };
+enum { MAP_SIZE = 2048, SMALL_MAP_SIZE = 128, SMALL_LIMIT = SMALL_MAP_SIZE / 2, NO_INSN = 0xFFFF, PEEK_LIMIT = 12 };
 
 struct work {
   struct unit *unit;
@@ -16,7 +16,8 @@ struct work {
   struct insn insn[UNIT_INSN_LIMIT];
   unsigned count;
   bool leader[UNIT_INSN_LIMIT]; /* of insn[] */
-  uint16_t map[MAP_SIZE];       /* eip -> index into insn[] */
+  uint16_t map[MAP_SIZE];       /* eip -> index into insn[]; small units use only its start */
+  unsigned map_mask;
   guest_addr pending[UNIT_BLOCK_LIMIT];
   unsigned pending_count;
   uint8_t block_in[UNIT_BLOCK_LIMIT]; /* flags that are read in a block before they are written */
@@ -24,9 +25,9 @@ struct work {
 };
 
 static unsigned map_slot(const struct work *work, guest_addr eip) {
-  unsigned slot = (eip * 0x9E3779B1u) >> 21;
+  unsigned slot = (eip * 0x9E3779B1u) >> 21 & work->map_mask;
   while (work->map[slot] != NO_INSN && work->insn[work->map[slot]].eip != eip)
-    slot = (slot + 1) % MAP_SIZE;
+    slot = (slot + 1) & work->map_mask;
   return slot;
 }
 
@@ -243,35 +244,38 @@ static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unkn
 enum { PEEK_MEMORY = 4096 };
 static struct peeked {
   guest_addr eip, last; /* where it began, and the last instruction it looked at */
-  bool known, precise, return_flags;
-  uint8_t live;
+  uint16_t read : 6, unknown : 6, known : 1, precise : 1, return_flags : 1;
 } peeked[PEEK_MEMORY];
 
 void discover_forget(void) { memset(peeked, 0, sizeof peeked); }
 
-/* Flags that the code at eip may read before it writes them. */
-static uint8_t peek(const struct work *work, guest_addr eip) {
+static const struct peeked *look_ahead(const struct work *work, guest_addr eip) {
   const struct discover_options *options = work->options;
-  struct peeked *memory = &peeked[(eip ^ eip >> 12) % PEEK_MEMORY];
+  struct peeked *memory = &peeked[(eip * 0x9E3779B1u) >> 20];
   const uint8_t *bytes;
   if (memory->known && memory->eip == eip && memory->precise == options->precise &&
       memory->return_flags == options->return_flags) {
     /* The unit depends on these bytes all the same: fetching says so. */
     options->fetch(options->context, eip, &bytes);
     options->fetch(options->context, memory->last, &bytes);
-    return memory->live;
+    return memory;
   }
-  uint8_t unknown;
   guest_addr last = eip;
-  uint8_t live = peek_reads(work, eip, &unknown, &last);
-  live |= unknown;
+  uint8_t unknown, read = peek_reads(work, eip, &unknown, &last);
   *memory = (struct peeked){.eip = eip,
                             .last = last,
+                            .read = read,
+                            .unknown = unknown,
                             .known = true,
                             .precise = options->precise,
-                            .return_flags = options->return_flags,
-                            .live = live};
-  return live;
+                            .return_flags = options->return_flags};
+  return memory;
+}
+
+/* Flags that the code at eip may read before it writes them. */
+static uint8_t peek(const struct work *work, guest_addr eip) {
+  const struct peeked *found = look_ahead(work, eip);
+  return found->read | found->unknown;
 }
 
 static uint8_t live_into(const struct work *work, const uint8_t *block_in, int block, guest_addr eip) {
@@ -333,10 +337,8 @@ static bool is_address_arithmetic(const struct insn *writer, const struct insn *
 }
 
 static bool leads_out_of_sight(const struct work *work, const struct insn *insn) {
-  uint8_t unknown;
-  guest_addr last;
   if (insn->flow == FLOW_CALL)
-    return peek_reads(work, insn->target, &unknown, &last) == 0;
+    return look_ahead(work, insn->target)->read == 0;
   return insn->flow == FLOW_CALL_INDIRECT || insn->flow == FLOW_JUMP_INDIRECT;
 }
 
@@ -345,17 +347,16 @@ static void forget_address_flags(struct work *work) {
   for (unsigned b = 0; b < unit->block_count; b++) {
     const struct block *block = &unit->block[b];
     for (unsigned i = block->first + 1u; i < (unsigned)block->first + block->count; i++) {
-      if ((!is_call(&unit->insn[i]) && unit->insn[i].flow != FLOW_JUMP_INDIRECT) ||
-          !leads_out_of_sight(work, &unit->insn[i]))
+      if (!is_call(&unit->insn[i]) && unit->insn[i].flow != FLOW_JUMP_INDIRECT)
         continue;
       unsigned writer = i - 1;
       while (writer > block->first && !unit->insn[writer].flags_changed && !unit->insn[writer].flags_read &&
              unit->insn[writer].flow == FLOW_NEXT &&
              !(work->options->precise && unit->insn[writer].can_fault))
         writer--;
-      if (unit->insn[writer].flags_written == FLAGS_ALL &&
+      if (unit->live[writer] && unit->insn[writer].flags_written == FLAGS_ALL &&
           is_address_arithmetic(&unit->insn[writer], &unit->insn[i]) &&
-          !(work->options->precise && unit->insn[i].can_fault))
+          !(work->options->precise && unit->insn[i].can_fault) && leads_out_of_sight(work, &unit->insn[i]))
         memset(&unit->live[writer], 0, i - writer);
     }
   }
@@ -415,8 +416,9 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
   work.unit = unit;
   work.options = options;
   work.count = work.pending_count = work.block_bound = 0;
-  memset(work.map, 0xFF, sizeof work.map);
-  memset(work.leader, 0, sizeof work.leader);
+  work.map_mask = (options->insn_limit <= SMALL_LIMIT ? SMALL_MAP_SIZE : MAP_SIZE) - 1;
+  memset(work.map, 0xFF, (work.map_mask + 1) * sizeof work.map[0]);
+  memset(work.leader, 0, options->insn_limit);
   unit->entry = unit->low = unit->high = entry;
   unit->needs_return_flags = unit->fetch_fault = false;
   decode_stretch(&work, entry);

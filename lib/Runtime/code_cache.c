@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, CHUNK_SIZE = 4 << 20 };
+enum { PAGE = 4096, CHUNK_SIZE = 4 << 20, POPULATE_SIZE = 1 << 15 };
 #define CODE_SIZE ((size_t)768 << 20)
 #define SLOT_LIMIT ((uint32_t)16 << 20)
 
@@ -27,6 +27,7 @@ struct code_cache code_cache;
 static bool in_place;
 static uint8_t *chunk_writable; /* the current chunk's second mapping; NULL: no chunk yet */
 static uintptr_t chunk_end;     /* in the range */
+static uintptr_t populated;     /* in the range: up to here the chunk has memory */
 
 int code_cache_init(bool write_in_place) {
   in_place = write_in_place;
@@ -76,7 +77,17 @@ static int new_chunk(void) {
   chunk_end = (uintptr_t)place + CHUNK_SIZE;
   code_cache.head = (uintptr_t)place;
   code_cache.to_code = place - writable;
+  populated = (uintptr_t)place;
   return 0;
+}
+
+/* Memory for the chunk up to `end` and somewhat further, in one go, which is cheaper than a fault for each
+ * page. Kernels before 5.14 do not know how: there pages fault. */
+static void populate(uintptr_t end) {
+  while (populated < end && populated < chunk_end) {
+    madvise((uint8_t *)populated - code_cache.to_code, POPULATE_SIZE, MADV_POPULATE_WRITE);
+    populated += POPULATE_SIZE;
+  }
 }
 
 void code_cache_fork_child(void) {
@@ -118,6 +129,7 @@ uint8_t *code_cache_open(size_t size) {
   if (in_place)
     return open_in_place(size);
   have_room(size);
+  populate(code_cache.head + PAGE);
   return (uint8_t *)(code_cache.head - (uintptr_t)code_cache.to_code);
 }
 

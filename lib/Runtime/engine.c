@@ -183,8 +183,12 @@ static void trap_after_instruction(struct cpu_state *cpu) {
 }
 
 uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot) {
-  cpu->eip = slot_target(slot); /* translating it links the slot */
-  return resume(cpu, slot_is_hot(slot) ? WANT_HOT : WANT_COLD);
+  cpu->eip = slot_target(slot);
+  uintptr_t host = resume(cpu, slot_is_hot(slot) ? WANT_HOT : WANT_COLD);
+  engine_lock();
+  slot_used(slot);
+  engine_unlock();
+  return host;
 }
 
 uintptr_t engine_dispatch(struct cpu_state *cpu) {

@@ -102,7 +102,9 @@ void unit_map_insert(guest_addr eip, uintptr_t host, bool large);
  * is none. 0 if there are no more slots. */
 uint32_t slot_new(guest_addr target);
 void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t unlinked, uintptr_t counting);
-/* The code of some exit to `target`; 0 if there is none. */
+/* Somebody came to `unlinked`: from now on the slot goes to what code its target has. */
+void slot_used(uint32_t slot);
+/* The code of some exit to `target` that is in use; 0 if there is none. */
 uintptr_t slot_entry(guest_addr target);
 guest_addr slot_target(uint32_t slot);
 /* The slot has counted down. */

@@ -129,6 +129,7 @@ enum { MISSING_LIMIT = 128 };
 static struct {
   struct stencil_source source[MISSING_LIMIT];
   unsigned count;
+  unsigned first; /* the first instruction of the unit that something is missing for */
 } missing;
 
 static void note_missing(const struct insn *insns, unsigned count, uint8_t live) {
@@ -357,6 +358,8 @@ static void select_block(const struct unit *unit, const struct block *block,
   }
   for (unsigned i = block->first; i < end; i++) {
     const struct insn *insn = &unit->insn[i];
+    if (!missing.count)
+      missing.first = i;
     if (is_address_thunk(insn, options, &reg)) {
       add_thunk(insn, reg);
     } else if (i + 1 < end && shape_can_fuse(insn, insn + 1)) {
@@ -372,8 +375,8 @@ static void select_block(const struct unit *unit, const struct block *block,
   catch_up(insn_next(&unit->insn[end - 1]));
 }
 
-void select_stencils(struct selection *selection, const struct unit *unit,
-                     const struct discover_options *options) {
+unsigned select_stencils(struct selection *selection, const struct unit *unit,
+                         const struct discover_options *options) {
   /* The second round finds what the first had made; a refused pair needs a third for its parts. */
   enum { ROUNDS = 6 };
   out = selection;
@@ -386,7 +389,9 @@ void select_stencils(struct selection *selection, const struct unit *unit,
     }
     select_detours();
     if (!missing.count)
-      return;
+      return unit->insn_count;
+    if (!options->follow && missing.first)
+      return missing.first;
     stencil_source_make(missing.source, missing.count);
   }
   engine_fatal(missing.source[0].insn[0].eip, "no stencil for '%s'",

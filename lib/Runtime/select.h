@@ -40,8 +40,10 @@ struct selection {
 };
 
 /* Selects for every instruction of *unit; stencils that are missing and that no others can stand in for
- * are compiled. Engine lock held; good until the next call. */
-void select_stencils(struct selection *selection, const struct unit *unit,
-                     const struct discover_options *options);
+ * are compiled. But code that merely falls through (!options->follow) may never come to what lacks a stencil:
+ * then the selection is void, and the result is how many instructions could do without; else all. Engine lock
+ * held; good until the next call. */
+unsigned select_stencils(struct selection *selection, const struct unit *unit,
+                         const struct discover_options *options);
 
 #endif

@@ -314,14 +314,14 @@ static uintptr_t enter_known(guest_addr eip) {
 /* A stretch of code that runs perhaps once should cost little. */
 enum { SMALL_UNIT = 32 };
 
-static bool discover_unit(guest_addr eip, guest_addr *fault) {
+static bool discover_unit(guest_addr eip, unsigned limit, guest_addr *fault) {
   work.options = (struct discover_options){.fetch = fetch_code,
                                            .context = &work.fetch,
                                            .has_code = work.large ? unit_lookup_large : unit_has_code,
                                            .return_flags = engine.return_flags,
                                            .precise = engine.precise,
                                            .follow = work.large,
-                                           .insn_limit = work.large ? UNIT_INSN_LIMIT : SMALL_UNIT};
+                                           .insn_limit = limit};
   work.fetch.page_count = 0;
   if (!discover(&work.unit, eip, &work.options)) {
     *fault = work.unit.fetch_address;
@@ -339,15 +339,18 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
   if (!hot && (known = enter_known(eip)))
     return known;
   work.large = hot;
-  if (!discover_unit(eip, fault))
-    return 0;
-  if (work.unit.needs_return_flags && !engine.return_flags) {
-    engine.return_flags = true;
-    unit_drop_all();
-    if (!discover_unit(eip, fault))
+  unsigned limit = hot ? UNIT_INSN_LIMIT : SMALL_UNIT;
+  do {
+    if (!discover_unit(eip, limit, fault))
       return 0;
-  }
-  select_stencils(&work.selection, &work.unit, &work.options);
+    if (work.unit.needs_return_flags && !engine.return_flags) {
+      engine.return_flags = true;
+      unit_drop_all();
+      if (!discover_unit(eip, limit, fault))
+        return 0;
+    }
+    limit = select_stencils(&work.selection, &work.unit, &work.options);
+  } while (limit < work.unit.insn_count);
   work.fixup_count = work.insn_count = 0;
   work.code = work.at = code_cache_open(CODE_ROOM);
   if (!work.code)

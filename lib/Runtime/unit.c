@@ -19,19 +19,24 @@ static uint32_t unit_count;
 static struct code_unit **current;
 static uint32_t current_count;
 
-/* What is known of a guest address: its code, and the exits that lead there. */
+/* What is known of a guest address that has code, or had it: the code, and the exits that lead there. */
 struct place {
   guest_addr eip;
-  uint32_t host;       /* offset in the code cache; 0: not translated */
-  uint32_t first_slot : 31; /* chain of exits to it */
+  uint32_t host;            /* offset in the code cache; 0: not translated */
+  uint32_t first_slot : 30; /* chain of exits to it; 0: none */
+  uint32_t used : 1;        /* there is such a place; once set, it stays */
   uint32_t large : 1;       /* its code is part of a large unit */
 };
-static struct place *places; /* open addressing; a free one has eip, host and first_slot 0 */
+static struct place *places; /* open addressing */
 static uint32_t place_count, place_size;
+/* A bit for some addresses each: may one of them have a place? Most questions end here, and those about
+ * addresses close to each other in the same lines of the host's cache. */
+enum { FILTER_BITS = 18 };
+static uint64_t filter[(1 << FILTER_BITS) / 64];
 
 /* Units by the guest code that they have: chains of the units with instructions in each line of guest
  * memory. */
-enum { LINE_SHIFT = 9, LINE_LIMIT = 4 * UNIT_LIMIT };
+enum { LINE_SHIFT = 9, LINE_LIMIT = 2 * UNIT_LIMIT };
 struct line {
   const struct code_unit *unit;
   uint32_t next; /* 0: the last */
@@ -41,8 +46,9 @@ static uint32_t line_count = 1, free_line;
 static uint32_t line_chain[(1ull << 32) >> LINE_SHIFT];
 
 /* What translated code does not need of a slot. */
+enum { SLOT_LAST = UINT32_MAX };
 struct exit_slot {
-  uint32_t next;     /* chain of the slots of one target */
+  uint32_t next;     /* chain of the slots of one target, or SLOT_LAST; 0: not in it, for nobody came by so far */
   uint32_t entry;    /* offsets in the code cache: the exit; … */
   uint32_t unlinked; /* … where it goes without a target … */
   uint32_t counting; /* … and while it counts */
@@ -53,10 +59,15 @@ static struct exit_slot *slots;
  * about a nanosecond a jump. */
 enum { HOT_COUNT = 20000 };
 
-static void *reserve(size_t size) {
-  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+static void *map(size_t size, int flags) {
+  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
   return memory == MAP_FAILED ? NULL : memory;
 }
+
+static void *reserve(size_t size) { return map(size, MAP_NORESERVE); }
+
+/* All of a hash table is going to be touched. */
+static struct place *places_map(uint32_t count) { return map(count * sizeof(struct place), MAP_POPULATE); }
 
 int units_init(void) {
   enum { FIRST_PLACES = 1 << 13 };
@@ -64,7 +75,7 @@ int units_init(void) {
   current = reserve((size_t)UNIT_LIMIT * sizeof *current);
   slots = reserve((size_t)code_cache.slot_limit * sizeof *slots);
   lines = reserve((size_t)LINE_LIMIT * sizeof *lines);
-  places = calloc(FIRST_PLACES, sizeof *places);
+  places = places_map(FIRST_PLACES);
   place_size = FIRST_PLACES;
   return units && current && slots && lines && places ? 0 : -ENOMEM;
 }
@@ -190,7 +201,7 @@ int unit_insn_of_pc(const struct code_unit *unit, uintptr_t pc, bool *exact) {
 
 static struct place *place_find(guest_addr eip) {
   uint32_t mask = place_size - 1, at = (eip * 0x9E3779B1u) >> 7 & mask;
-  while ((places[at].host || places[at].first_slot) && places[at].eip != eip)
+  while (places[at].used && places[at].eip != eip)
     at = (at + 1) & mask;
   return &places[at];
 }
@@ -198,25 +209,39 @@ static struct place *place_find(guest_addr eip) {
 static void places_grow(void) {
   struct place *old = places;
   uint32_t old_size = place_size;
-  places = calloc(place_size * 2, sizeof *places);
+  places = places_map(place_size * 2);
   if (!places)
     engine_fatal(0, "out of memory for translations");
   place_size *= 2;
+  place_count = 0;
   for (uint32_t i = 0; i < old_size; i++)
-    if (old[i].host || old[i].first_slot)
+    if (old[i].host || old[i].first_slot) {
       *place_find(old[i].eip) = old[i];
-  free(old);
+      place_count++;
+    }
+  munmap(old, old_size * sizeof *old);
 }
+
+static uint32_t filter_bit(guest_addr eip) { return (eip ^ eip >> FILTER_BITS << 4) % (1 << FILTER_BITS); }
 
 static struct place *place_make(guest_addr eip) {
   if (place_count * 2 >= place_size)
     places_grow();
   struct place *place = place_find(eip);
-  if (!place->host && !place->first_slot) {
-    place->eip = eip;
+  if (!place->used) {
+    *place = (struct place){.eip = eip, .used = true};
     place_count++;
+    filter[filter_bit(eip) / 64] |= (uint64_t)1 << filter_bit(eip) % 64;
   }
   return place;
+}
+
+/* The place, if it has code; else NULL. */
+static struct place *place_with_code(guest_addr eip) {
+  if (!(filter[filter_bit(eip) / 64] >> filter_bit(eip) % 64 & 1))
+    return NULL;
+  struct place *place = place_find(eip);
+  return place->host ? place : NULL;
 }
 
 static uintptr_t host_address(uint32_t offset) { return (uintptr_t)code_cache.code + offset; }
@@ -229,8 +254,6 @@ static void slot_store(uint32_t slot, uint32_t offset) {
 /* Points the slot at the place's code: straight if that is large, counting if not. */
 static void slot_link(uint32_t slot, const struct place *place) {
   struct slot_target *target = &code_cache.target[slot];
-  if (!slots[slot].unlinked)
-    return; /* keeps a forgotten place alive; no code */
   __atomic_store_n(&target->host, host_address(place->host), __ATOMIC_RELEASE);
   if (!place->host)
     slot_store(slot, slots[slot].unlinked);
@@ -240,16 +263,22 @@ static void slot_link(uint32_t slot, const struct place *place) {
     slot_store(slot, slots[slot].counting);
 }
 
-uintptr_t unit_lookup(guest_addr eip) {
-  const struct place *place = place_find(eip);
-  return place->host ? host_address(place->host) : 0;
+static void slots_link(const struct place *place) {
+  if (place->first_slot)
+    for (uint32_t slot = place->first_slot; slot != SLOT_LAST; slot = slots[slot].next)
+      slot_link(slot, place);
 }
 
-bool unit_has_code(guest_addr eip) { return place_find(eip)->host; }
+bool unit_has_code(guest_addr eip) { return place_with_code(eip); }
+
+uintptr_t unit_lookup(guest_addr eip) {
+  const struct place *place = place_with_code(eip);
+  return place ? host_address(place->host) : 0;
+}
 
 bool unit_lookup_large(guest_addr eip) {
-  const struct place *place = place_find(eip);
-  return place->host && place->large;
+  const struct place *place = place_with_code(eip);
+  return place && place->large;
 }
 
 static void forget_cached_jump(guest_addr eip);
@@ -260,18 +289,15 @@ void unit_map_insert(guest_addr eip, uintptr_t host, bool large) {
     forget_cached_jump(eip);
   place->host = host_offset(host);
   place->large = large;
-  for (uint32_t slot = place->first_slot; slot; slot = slots[slot].next)
-    slot_link(slot, place);
+  slots_link(place);
 }
 
 uint32_t slot_new(guest_addr target) {
   if (code_cache.slot_count == code_cache.slot_limit)
     return 0;
   uint32_t slot = code_cache.slot_count++;
-  struct place *place = place_make(target);
-  slots[slot] = (struct exit_slot){.next = place->first_slot};
+  slots[slot].next = 0;
   code_cache.target[slot] = (struct slot_target){.eip = target, .count = HOT_COUNT};
-  place->first_slot = slot & INT32_MAX;
   return slot;
 }
 
@@ -279,13 +305,22 @@ void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t unlinked, uintptr_t
   slots[slot].entry = host_offset(entry);
   slots[slot].unlinked = host_offset(unlinked);
   slots[slot].counting = host_offset(counting);
-  slot_link(slot, place_find(code_cache.target[slot].eip));
+  slot_store(slot, slots[slot].unlinked);
+  slot_used(slot);
+}
+
+void slot_used(uint32_t slot) {
+  struct place *place = place_with_code(code_cache.target[slot].eip);
+  if (slots[slot].next || !place)
+    return;
+  slots[slot].next = place->first_slot ? place->first_slot : SLOT_LAST;
+  place->first_slot = slot & ((1u << 30) - 1);
+  slot_link(slot, place);
 }
 
 uintptr_t slot_entry(guest_addr target) {
-  uint32_t slot = place_find(target)->first_slot;
-  while (slot && !slots[slot].unlinked)
-    slot = slots[slot].next;
+  const struct place *place = place_with_code(target);
+  uint32_t slot = place ? place->first_slot : 0;
   return slot ? host_address(slots[slot].entry) : 0;
 }
 
@@ -295,20 +330,11 @@ bool slot_is_hot(uint32_t slot) { return code_cache.target[slot].count <= 0; }
 
 /* --- Dropping --------------------------------------------------------------------------------------------- */
 
-/* A freed place would break probe sequences; it keeps its slots or, without any, stays as it is
- * with host 0: place_find must not stop there. So the last slot chain is kept alive by a slot of
- * its own when there is none. */
+/* Its slots stay with the place, for the code that will be made anew. */
 static void forget_place(guest_addr eip) {
   struct place *place = place_find(eip);
-  if (!place->host)
-    return;
-  if (!place->first_slot) {
-    slot_new(eip);
-    place = place_find(eip);
-  }
   place->host = 0;
-  for (uint32_t slot = place->first_slot; slot; slot = slots[slot].next)
-    slot_link(slot, place);
+  slots_link(place);
 }
 
 static void forget_entry(struct jump_cache_entry *entry, bool first) {
@@ -327,8 +353,7 @@ static void forget_cached_jump(guest_addr eip) {
 static void forget_entries(const struct code_unit *unit) {
   for (unsigned i = 0; i < unit->insn_count; i++) {
     guest_addr eip = unit->low + unit->insn[i].guest;
-    const struct place *place = place_find(eip);
-    if (place->host && host_address(place->host) - (uintptr_t)unit->code < unit->code_size)
+    if (unit_lookup(eip) - (uintptr_t)unit->code < unit->code_size)
       forget_place(eip);
   }
 }

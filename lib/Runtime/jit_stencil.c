@@ -160,13 +160,16 @@ static struct stencil_memory memory_operand(const struct stencil_code *code) {
           op[i].type == ZYDIS_OPERAND_TYPE_REGISTER && !(op[i].actions & ZYDIS_OPERAND_ACTION_MASK_READ);
       if (!temporary || only_set)
         continue;
-      /* mod 00, rm 110 with REX.B: (%r14d) alone. */
-      bool replaceable = op[i].type == ZYDIS_OPERAND_TYPE_MEMORY && zi.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
-                         zi.attributes & ZYDIS_ATTRIB_HAS_REX && zi.address_width == 32 && zi.raw.modrm.mod == 0 &&
-                         zi.raw.modrm.rm == 6 && zi.raw.disp.size == 0;
+      /* mod 00, rm 110 with REX.B, or VEX.B in the second of three bytes: (%r14d) alone. */
+      bool has_rex = zi.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && zi.attributes & ZYDIS_ATTRIB_HAS_REX;
+      bool has_vex = zi.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && zi.raw.vex.size == 3;
+      bool replaceable = op[i].type == ZYDIS_OPERAND_TYPE_MEMORY && (has_rex || has_vex) &&
+                         op[i].mem.type == ZYDIS_MEMOP_TYPE_MEM && zi.address_width == 32 &&
+                         zi.raw.modrm.mod == 0 && zi.raw.modrm.rm == 6 && zi.raw.disp.size == 0;
       if (!replaceable || found.modrm)
         return none;
-      found = (struct stencil_memory){(uint16_t)(at + zi.raw.rex.offset), (uint16_t)(at + zi.raw.modrm.offset)};
+      found = (struct stencil_memory){(uint16_t)(at + (has_rex ? zi.raw.rex.offset : zi.raw.vex.offset + 1)),
+                                      (uint16_t)(at + zi.raw.modrm.offset)};
     }
     at += zi.length;
   }

@@ -49,9 +49,10 @@ enum {
   STENCIL_REFUSED = 4,        /* there is no code: the shape cannot be compiled */
 };
 
-/* The one host instruction whose memory operand is the temporary, (%r14d): its REX prefix and ModRM byte,
- * as offsets in the code; modrm 0: there is none. The stitcher can put any other address in its
- * place, so one stencil serves all addressing forms of an instruction (translate.c). */
+/* The one host instruction whose memory operand is the temporary, (%r14d): its REX prefix, or the second
+ * byte of its VEX prefix, and its ModRM byte, as offsets in the code; modrm 0: there is none. The stitcher
+ * can put any other address in its place, so one stencil serves all addressing forms of an instruction
+ * (translate.c). */
 struct stencil_memory {
   uint16_t rex, modrm;
 };

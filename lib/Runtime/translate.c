@@ -151,17 +151,26 @@ static unsigned write_address(uint8_t *modrm, unsigned reg, unsigned base, unsig
   return size + (mod == DISP32 ? 4 : mod == DISP8 ? 1 : 0);
 }
 
+/* The prefix byte with the high bits of base and index: REX is 0100WRXB; the second byte of VEX has R, X and
+ * B inverted above the map's number (SDM vol. 2, 2.3.5), and R is never that of a guest's register. */
+static uint8_t with_high_bits(uint8_t prefix, unsigned base, unsigned index) {
+  enum { REX = 0x40, REX_B = 1, REX_X = 2, VEX_NOT_B = 0x20, VEX_NOT_X = 0x40 };
+  if ((prefix & 0xF0) == REX)
+    return (uint8_t)((prefix & ~(REX_B | REX_X)) | (base & 8 ? REX_B : 0) | (index & 8 ? REX_X : 0));
+  return (uint8_t)((prefix & ~(VEX_NOT_B | VEX_NOT_X)) | (base & 8 ? 0 : VEX_NOT_B) |
+                   (index & 8 ? 0 : VEX_NOT_X));
+}
+
 /* The stencil's code with the guest's address in place of the temporary. Returns how much longer that made
  * it. */
 static unsigned copy_with_address(uint8_t *code, const struct stencil *stencil, const struct operand *address,
                                   uint32_t disp) {
-  enum { REX_B = 1, REX_X = 2 };
   const uint8_t *from = stencil_code_bytes(stencil);
   unsigned modrm = stencil->memory.modrm, rex = stencil->memory.rex;
   unsigned base = address->reg == REGISTER_NONE ? HOST_ZERO : host_register[address->reg];
   unsigned index = address->index == REGISTER_NONE ? SIB_NO_INDEX : host_register[address->index];
   memcpy(code, from, modrm);
-  code[rex] = (uint8_t)((from[rex] & ~(REX_B | REX_X)) | (base & 8 ? REX_B : 0) | (index & 8 ? REX_X : 0));
+  code[rex] = with_high_bits(from[rex], base, index);
   unsigned size = write_address(code + modrm, from[modrm] & MODRM_REG, base, index, address->scale,
                                 address->has_disp ? disp : 0);
   memcpy(code + modrm + size, from + modrm + 1, stencil->size - modrm - 1);

@@ -225,6 +225,53 @@ static void finish_tail(struct stencil_code *code, struct stencil_reloc *relocs)
       code->flags |= STENCIL_FALLS_THROUGH;
 }
 
+/* Opcodes with a 32-bit immediate that have a twin with a sign-extended byte: 2 added to them. */
+static bool has_byte_twin(const ZydisDecodedInstruction *zi) {
+  return zi->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && zi->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
+         (zi->opcode == 0x81 || zi->opcode == 0x69 || zi->opcode == 0x68);
+}
+
+static void mark_short(struct stencil_reloc *reloc, unsigned field, const ZydisDecodedInstruction *zi, unsigned at) {
+  bool scaled = zi->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX; /* its byte displacements are multiples */
+  if (reloc->kind != RELOC_ABS32)
+    return;
+  if (zi->raw.disp.size == 32 && field == at + zi->raw.disp.offset && zi->raw.modrm.mod == 2 && !scaled) {
+    reloc->kind = RELOC_DISP32;
+    reloc->back = (zi->raw.disp.offset - zi->raw.modrm.offset) & 15;
+  } else if (zi->raw.imm[0].size == 32 && field == at + zi->raw.imm[0].offset && has_byte_twin(zi)) {
+    unsigned opcode = zi->opcode == 0x68 ? zi->raw.imm[0].offset - 1u : zi->raw.modrm.offset - 1u;
+    reloc->back = (zi->raw.imm[0].offset - opcode) & 15;
+  }
+}
+
+static int by_offset(const void *a, const void *b) {
+  return ((const struct stencil_reloc *)a)->offset - ((const struct stencil_reloc *)b)->offset;
+}
+
+/* Finds the fields that may be shorter when they are filled (struct stencil_reloc). Only in straight-line code: what
+ * comes after them moves. */
+static void find_short_fields(const struct stencil_code *code, struct stencil_reloc *relocs) {
+  ZydisDecoder decoder;
+  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  qsort(relocs, code->reloc_count, sizeof *relocs, by_offset);
+  struct stencil_reloc marked[RELOC_LIMIT];
+  memcpy(marked, relocs, code->reloc_count * sizeof *relocs);
+  for (unsigned at = 0; at < code->size;) {
+    ZydisDecodedInstruction zi;
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, code->code + at, code->size - at, &zi)))
+      return;
+    if (zi.raw.imm[0].is_relative && !leads_out(code, at + zi.raw.imm[0].offset))
+      return;
+    for (unsigned r = 0; r < code->reloc_count; r++) {
+      if (marked[r].symbol == STENCIL_NEXT)
+        return;
+      mark_short(&marked[r], marked[r].offset, &zi, at);
+    }
+    at += zi.length;
+  }
+  memcpy(relocs, marked, code->reloc_count * sizeof *relocs);
+}
+
 static void make_stencil(const struct object *o, const Elf64_Sym *function, const struct stencil_source *source,
                          const struct stencil_sink *sink) {
   struct stencil_reloc relocs[RELOC_LIMIT];
@@ -255,6 +302,7 @@ static void make_stencil(const struct object *o, const Elf64_Sym *function, cons
   turn_conditional(&code, relocs, space);
   finish_tail(&code, relocs);
   code.memory = memory_operand(&code);
+  find_short_fields(&code, relocs);
   const char *broken = stencil_check(&code);
   if (broken) {
     sink->refused(sink->context, source, broken);

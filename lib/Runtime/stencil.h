@@ -34,11 +34,15 @@ enum stencil_symbol {
   STENCIL_HELPER,    /* the first of HELPER_COUNT helper stubs */
 };
 
-enum stencil_reloc_kind { RELOC_ABS8, RELOC_ABS16, RELOC_ABS32, RELOC_PC32 };
+/* RELOC_DISP32 is RELOC_ABS32 in a displacement. */
+enum stencil_reloc_kind { RELOC_ABS8, RELOC_ABS16, RELOC_ABS32, RELOC_PC32, RELOC_DISP32 };
 
 struct stencil_reloc {
-  uint16_t offset; /* in the code */
-  uint8_t kind;    /* enum stencil_reloc_kind */
+  uint16_t offset;  /* in the code; ascending */
+  uint8_t kind : 4; /* enum stencil_reloc_kind */
+  /* A 32-bit field that may be one byte long, sign-extended, or a displacement left out if it is 0: how far before
+   * it the byte is that says so, the ModRM byte or the opcode. 0: it is always 32 bits. */
+  uint8_t back : 4;
   uint8_t symbol;  /* enum stencil_symbol */
   int32_t addend;
 };
@@ -82,7 +86,7 @@ struct stencil_code {
 enum { STENCIL_BUILD_ID_SIZE = 20 };
 
 struct stencil_library_header {
-  char magic[8]; /* "uemustn3" */
+  char magic[8]; /* "uemustn4" */
   uint8_t build_id[STENCIL_BUILD_ID_SIZE];
   uint32_t total;    /* bytes, header included */
   uint32_t checksum; /* crc32 of everything, with 0 in this place */

@@ -29,6 +29,7 @@ static struct {
   struct unit_insn insn[SELECTED_LIMIT];
   unsigned insn_count;
   uint8_t *code, *at;
+  unsigned block; /* being emitted, or the last one */
   bool large;
 } work;
 
@@ -57,7 +58,8 @@ static int block_at(guest_addr eip) {
 }
 
 static void store(uint8_t *field, unsigned kind, uint64_t value) {
-  static const uint8_t sizes[] = {[RELOC_ABS8] = 1, [RELOC_ABS16] = 2, [RELOC_ABS32] = 4, [RELOC_PC32] = 4};
+  static const uint8_t sizes[] = {
+      [RELOC_ABS8] = 1, [RELOC_ABS16] = 2, [RELOC_ABS32] = 4, [RELOC_PC32] = 4, [RELOC_DISP32] = 4};
   memcpy(field, &value, sizes[kind]);
 }
 
@@ -65,49 +67,98 @@ static void store_pc32(uint8_t *field, int32_t addend, uintptr_t target) {
   store(field, RELOC_PC32, target + (uint64_t)(int64_t)addend - code_address(field));
 }
 
-/* Where the conditional jump at the block's end goes when it is taken. */
-static void add_taken_fixup(uint8_t *field, int32_t addend, const struct block *block, guest_addr target) {
+/* The detour that the conditional jump at the block's end takes; -1: it goes straight to its target. */
+static int detour_of(const struct block *block) {
   const struct selection *selection = &work.selection;
   for (unsigned d = 0; d < selection->detour_count; d++)
-    if (&work.unit.block[selection->detour[d].block] == block) {
-      add_fixup(field, addend, TO_DETOUR, d);
-      return;
-    }
-  add_jump_fixup(field, addend, block->taken, target);
+    if (&work.unit.block[selection->detour[d].block] == block)
+      return (int)d;
+  return -1;
 }
 
-/* Fills one hole. insns are those of the stencil. */
-static void patch(const struct stencil_reloc *reloc, uint8_t *field, uint8_t *end, const struct insn *insns,
-                  unsigned count, const struct block *block) {
+/* The value of a hole that takes one; false for jumps. */
+static bool hole_value(unsigned symbol, const struct insn *insns, unsigned count, uint32_t *value) {
   const struct insn *last = &insns[count - 1];
-  uint32_t value;
-  switch (reloc->symbol) {
+  switch (symbol) {
   case STENCIL_DISP:
-    value = insns[0].disp;
-    break;
+    *value = insns[0].disp;
+    return true;
   case STENCIL_IMM0:
-    value = insns[0].imm[0];
-    break;
+    *value = insns[0].imm[0];
+    return true;
   case STENCIL_IMM1:
-    value = insns[0].imm[1];
-    break;
+    *value = insns[0].imm[1];
+    return true;
   case STENCIL_IMM2:
-    value = last->imm[0];
-    break;
+    *value = last->imm[0];
+    return true;
   case STENCIL_NEGATED:
-    value = 0 - insns[0].imm[0];
-    break;
+    *value = 0 - insns[0].imm[0];
+    return true;
   case STENCIL_EIP:
-    value = insns[0].eip;
-    break;
+    *value = insns[0].eip;
+    return true;
   case STENCIL_NEXT_EIP:
-    value = insn_next(last);
-    break;
+    *value = insn_next(last);
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* Of ModRM and SIB bytes. */
+enum { RM_SIB = 4, RM_NO_BASE = 5 };
+
+/* Makes a field of 32 bits one byte long, or none at all, where the value allows it; what follows moves up. `form` is
+ * the ModRM byte or opcode that says so. Returns how many bytes that saves. */
+static unsigned shorten(const struct stencil_reloc *reloc, uint8_t *form, uint8_t *field, const uint8_t *end,
+                        uint32_t value) {
+  enum { BYTE_IMMEDIATE = 2, MOD = 0xC0, DISP8 = 0x40, RM = 7 };
+  unsigned left = 1;
+  if (!reloc->back || (int32_t)value != (int8_t)value)
+    return 0;
+  if (reloc->kind != RELOC_DISP32) {
+    *form |= BYTE_IMMEDIATE;
+  } else {
+    unsigned base = (form[0] & RM) == RM_SIB ? form[1] : form[0];
+    left = value == 0 && (base & RM) != RM_NO_BASE ? 0 : 1;
+    *form = (uint8_t)((*form & ~MOD) | (left ? DISP8 : 0));
+  }
+  *field = (uint8_t)value;
+  memmove(field + left, field + 4, (size_t)(end - (field + 4)));
+  return 4 - left;
+}
+
+/* A jump back, to a block whose code is there: in the short form, if it reaches. Returns its end; NULL: no such
+ * jump. */
+static uint8_t *jump_back(uint8_t *field, int block) {
+  enum { JUMP = 0xE9, SHORT_JUMP = 0xEB, ESCAPE = 0x0F, CONDITIONAL = 0x80, SHORT_CONDITIONAL = 0x70 };
+  if (block < 0 || (unsigned)block > work.block)
+    return NULL;
+  bool conditional = field[-2] == ESCAPE && (field[-1] & 0xF0) == CONDITIONAL;
+  if (!conditional && field[-1] != JUMP)
+    return NULL;
+  uint8_t *at = conditional ? field - 2 : field - 1;
+  ptrdiff_t distance = work.block_code[block] - (at + 2);
+  if (distance < INT8_MIN)
+    return NULL;
+  at[0] = conditional ? (uint8_t)(SHORT_CONDITIONAL | (field[-1] & 15)) : SHORT_JUMP;
+  at[1] = (uint8_t)distance;
+  return at + 2;
+}
+
+/* A jump of the stencil's: to the next stencil, the branch's target, a callee, a stub. */
+static void patch_jump(const struct stencil_reloc *reloc, uint8_t *field, uint8_t *end, const struct insn *last,
+                       const struct block *block) {
+  switch (reloc->symbol) {
   case STENCIL_NEXT:
     store_pc32(field, reloc->addend, code_address(end));
     return;
   case STENCIL_TAKEN:
-    add_taken_fixup(field, reloc->addend, block, last->target);
+    if (detour_of(block) >= 0)
+      add_fixup(field, reloc->addend, TO_DETOUR, (uint32_t)detour_of(block));
+    else
+      add_jump_fixup(field, reloc->addend, block->taken, last->target);
     return;
   case STENCIL_CALLEE:
     /* In a small unit even a call to itself is counted: recursion makes code hot as loops do. */
@@ -120,7 +171,6 @@ static void patch(const struct stencil_reloc *reloc, uint8_t *field, uint8_t *en
     store_pc32(field, reloc->addend, stub_address(reloc->symbol));
     return;
   }
-  store(field, reloc->kind, (uint64_t)value + (uint64_t)(int64_t)reloc->addend);
 }
 
 static void note_insn(guest_addr eip, int16_t stack) {
@@ -131,7 +181,7 @@ static void note_insn(guest_addr eip, int16_t stack) {
 /* Host numbers of the registers that the guest's are pinned to; zero is r15 (docs/guest-abi.md). */
 static const uint8_t host_register[GPR_COUNT] = {[GPR_EAX] = 0, [GPR_ECX] = 1, [GPR_EDX] = 2, [GPR_EBX] = 7,
                                                  [GPR_ESP] = 6, [GPR_EBP] = 8, [GPR_ESI] = 9, [GPR_EDI] = 12};
-enum { HOST_ZERO = 15, MODRM_REG = 0x38, RM_SIB = 4, RM_NO_BASE = 5, SIB_NO_INDEX = 4 };
+enum { HOST_ZERO = 15, MODRM_REG = 0x38, SIB_NO_INDEX = 4 };
 
 /* Writes ModRM byte, SIB byte and displacement for the guest's address; `reg` is the ModRM byte's middle.
  * Returns how many bytes these are: 1 to 6. */
@@ -213,19 +263,46 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
     memcpy(code, stencil_code_bytes(stencil), stencil->size);
   }
   bool probe = stencil->flags & STENCIL_TAIL_DISPATCH;
+  /* Up to which offset in the stencil how many bytes have been saved; an instruction may have two such fields. */
+  unsigned saved = 0, saved_before = 0, saved_at = 0;
   for (unsigned r = 0; r < stencil->reloc_count; r++) {
     const struct stencil_reloc *reloc = &stencil->reloc[r];
-    uint8_t *field = code + reloc->offset + (reloc->offset > stencil->memory.modrm ? growth : 0);
-    if (!probe || field + 4 != end)
-      patch(reloc, field, end, piece->insn, piece->count, block);
+    uint8_t *field = code + reloc->offset + (reloc->offset > stencil->memory.modrm ? growth : 0) - saved;
+    uint32_t value;
+    if (hole_value(reloc->symbol, piece->insn, piece->count, &value)) {
+      unsigned form = reloc->offset - reloc->back;
+      uint8_t *form_at = code + form + (form > stencil->memory.modrm ? growth : 0) -
+                         (form > saved_at ? saved : saved_before);
+      value += (uint32_t)reloc->addend;
+      unsigned less = shorten(reloc, form_at, field, end, value);
+      if (less) {
+        saved_at = reloc->offset;
+        saved_before = saved;
+        saved += less;
+        end -= less;
+      } else {
+        store(field, reloc->kind, value);
+      }
+    } else if (field + 4 != end) {
+      patch_jump(reloc, field, end, &piece->insn[piece->count - 1], block);
+    } else if (!probe) {
+      bool straight = reloc->symbol == STENCIL_TAKEN && detour_of(block) < 0;
+      uint8_t *short_end = straight ? jump_back(field, block->taken) : NULL;
+      if (short_end)
+        end = short_end;
+      else
+        patch_jump(reloc, field, end, &piece->insn[piece->count - 1], block);
+    }
   }
   work.at = probe ? stub_write_probe(end - 5) : end;
 }
 
 static void emit_jump(int block, guest_addr eip) {
   *work.at++ = 0xE9;
-  add_jump_fixup(work.at, -4, block, eip);
-  work.at += 4;
+  uint8_t *short_end = jump_back(work.at, block);
+  if (!short_end)
+    add_jump_fixup(work.at, -4, block, eip);
+  work.at = short_end ? short_end : work.at + 4;
 }
 
 static bool falls_through(const struct insn *insn) {
@@ -233,9 +310,50 @@ static bool falls_through(const struct insn *insn) {
          insn->flow == FLOW_CONDITIONAL;
 }
 
+static void emit_nops(unsigned count) {
+  static const uint8_t nops[8][8] = {{0x90},
+                                     {0x66, 0x90},
+                                     {0x0F, 0x1F, 0x00},
+                                     {0x0F, 0x1F, 0x40},
+                                     {0x0F, 0x1F, 0x44},
+                                     {0x66, 0x0F, 0x1F, 0x44},
+                                     {0x0F, 0x1F, 0x80},
+                                     {0x0F, 0x1F, 0x84}};
+  while (count) {
+    unsigned size = count < 8 ? count : 8;
+    memcpy(work.at, nops[size - 1], size);
+    work.at += size;
+    count -= size;
+  }
+}
+
+/* The last block that jumps back to block b; -1: it is no loop's head. */
+static int loop_end(unsigned b) {
+  int end = -1;
+  for (unsigned k = b; k < work.unit.block_count; k++)
+    if (work.unit.block[k].taken == (int)b || work.unit.block[k].next == (int)b)
+      end = (int)k;
+  return end;
+}
+
+/* Loops start on a boundary: the CPU fetches 64 bytes at a time, and a short loop that lies in two such lines
+ * takes it twice as long. */
+static void align_loop(unsigned b) {
+  enum { LINE = 64, HALF = 32, SHORT_LOOP = 14 };
+  int end = work.large ? loop_end(b) : -1;
+  if (end < 0)
+    return;
+  const struct block *first = &work.unit.block[b], *last = &work.unit.block[end];
+  unsigned count = (unsigned)last->first + last->count - first->first;
+  unsigned boundary = count <= SHORT_LOOP ? LINE : HALF;
+  emit_nops((unsigned)(-code_address(work.at)) % boundary);
+}
+
 static void emit_block(unsigned b) {
   const struct block *block = &work.unit.block[b];
   unsigned end = work.selection.block_end[b];
+  align_loop(b);
+  work.block = b;
   work.block_code[b] = work.at;
   for (unsigned i = b ? work.selection.block_end[b - 1] : 0; i < end; i++)
     emit_piece(&work.selection.piece[i], block);

@@ -32,7 +32,8 @@ static void make(struct made *made, unsigned n) {
   for (unsigned i = 0; i < made->code.size; i++)
     made->bytes[i] = (uint8_t)(n * 31 + i);
   for (unsigned i = 0; i < made->code.reloc_count; i++)
-    made->relocs[i] = (struct stencil_reloc){(uint16_t)i, RELOC_PC32, (uint8_t)(n % 12), (int32_t)(n * i)};
+    made->relocs[i] = (struct stencil_reloc){
+        .offset = (uint16_t)i, .kind = RELOC_PC32, .symbol = (uint8_t)(n % 12), .addend = (int32_t)(n * i)};
 }
 
 static struct stencil_collection *collect(unsigned from, unsigned to) {

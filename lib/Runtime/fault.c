@@ -32,7 +32,8 @@ static bool changes_memory(const struct insn *insn) {
 }
 
 /* The unit in which the operand is accessed: FPU environments and states go word by word, ten bytes as eight and
- * two; clflush asks for one byte. */
+ * two; the clflush family asks for one byte, and
+ * masked moves for each element. */
 static uint32_t unit_of_access(const struct insn *insn, uint32_t size) {
   switch (size) {
   case 10:
@@ -44,7 +45,23 @@ static uint32_t unit_of_access(const struct insn *insn, uint32_t size) {
   case 108:
     return 4;
   default:
-    return insn->form.mnemonic == ZYDIS_MNEMONIC_CLFLUSH ? 1 : size;
+    break;
+  }
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_CLFLUSH:
+  case ZYDIS_MNEMONIC_CLFLUSHOPT:
+  case ZYDIS_MNEMONIC_CLWB:
+    return 1;
+  case ZYDIS_MNEMONIC_VMASKMOVPS:
+  case ZYDIS_MNEMONIC_VPMASKMOVD:
+    return 4;
+  case ZYDIS_MNEMONIC_VMASKMOVPD:
+  case ZYDIS_MNEMONIC_VPMASKMOVQ:
+  case ZYDIS_MNEMONIC_MASKMOVDQU:
+  case ZYDIS_MNEMONIC_VMASKMOVDQU:
+    return 8;
+  default:
+    return size;
   }
 }
 

@@ -118,5 +118,7 @@ bool compare_results(const struct result *a, const struct result *b, const struc
     differ(&c, " memory");
   if (memcmp(&a->fpu, &b->fpu, offsetof(struct fpu_image, rest)))
     fpu(&c, &a->fpu, &b->fpu);
+  for (int i = 0; i < 8; i++)
+    wide(&c, "ymm_high", i, a->ymm_high[i], b->ymm_high[i], 16);
   return !c.differs;
 }

@@ -23,9 +23,8 @@ static const char avx512[] = "AVX-512 is not reported by the emulator's CPUID";
 static const char segments[] = "group segments was not asked for";
 static const char traps[] = "group traps was not asked for";
 static const char transfer16[] = "group transfer16 was not asked for";
-static const char vex[] = "group vex was not asked for";
-static const char xsave[] = "group xsave was not asked for";
-static const char cache[] = "group cache was not asked for";
+static const char vex[] = "group vex was not asked for, or the host has no AVX";
+static const char xsave[] = "group xsave was not asked for, or the host has no AVX";
 
 #define M(name) ZYDIS_MNEMONIC_##name
 static const struct exclusion exclusions[] = {
@@ -49,8 +48,6 @@ static const struct exclusion exclusions[] = {
     {M(CLZERO), 0, not_reported},
     {M(INVPCID), 0, not_reported},
     {M(MCOMMIT), 0, not_reported},
-    {M(CLFLUSHOPT), GROUP_CACHE, cache},
-    {M(CLWB), GROUP_CACHE, cache},
     {M(POPF), GROUP_TRAPS, traps},
     {M(POPFD), GROUP_TRAPS, traps},
     {M(IRET), GROUP_TRAPS, traps},
@@ -64,10 +61,10 @@ static const struct exclusion exclusions[] = {
     {M(LSL), GROUP_SEGMENTS, segments},
     {M(VERR), GROUP_SEGMENTS, segments},
     {M(VERW), GROUP_SEGMENTS, segments},
-    {M(XGETBV), GROUP_XSAVE, xsave},
+    {M(XGETBV), 0, "the emulator's XCR0 is without AVX-512"},
     {M(XSAVE), GROUP_XSAVE, xsave},
     {M(XSAVEC), GROUP_XSAVE, xsave},
-    {M(XSAVEOPT), GROUP_XSAVE, xsave},
+    {M(XSAVEOPT), 0, "what it need not write is the CPU's choice (SDM vol. 1, 13.9)"},
     {M(XRSTOR), GROUP_XSAVE, xsave},
     {M(XSAVES), GROUP_XSAVE, xsave},
     {M(XRSTORS), GROUP_XSAVE, xsave},
@@ -115,12 +112,12 @@ const char *definitions_reason(unsigned groups, const ZydisDecodedInstruction *z
     return vex;
   if (zi->meta.isa_set == ZYDIS_ISA_SET_GFNI && !(groups & GROUP_VEX))
     return vex;
-  if (zi->meta.isa_set == ZYDIS_ISA_SET_SSE4A && !(groups & GROUP_SSE4A))
-    return "group sse4a was not asked for";
   if (zi->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR && !(groups & GROUP_SEGMENTS))
     return segments;
   if (zi->mnemonic == ZYDIS_MNEMONIC_INT && zo[0].imm.value.u == SYSTEM_CALL)
     return kernel;
+  if ((zi->mnemonic == ZYDIS_MNEMONIC_VPINSRD || zi->mnemonic == ZYDIS_MNEMONIC_VPEXTRD) && zi->raw.vex.W)
+    return "VEX.W of a general register is ignored by Intel's CPUs, #UD on AMD's";
   if ((zi->mnemonic == ZYDIS_MNEMONIC_FNSTENV || zi->mnemonic == ZYDIS_MNEMONIC_FNSAVE) &&
       zi->operand_width == 16)
     return "in 16-bit format FIP is the host's (docs/fpu.md)";

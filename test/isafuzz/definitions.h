@@ -45,8 +45,6 @@ enum definition_group {
   GROUP_TRANSFER16 = 1 << 2, /* near transfers with a 16-bit operand */
   GROUP_VEX = 1 << 3,        /* AVX and all that came with its encoding, but for BMI */
   GROUP_XSAVE = 1 << 4,
-  GROUP_SSE4A = 1 << 5,
-  GROUP_CACHE = 1 << 6, /* clflushopt, clwb, rdpid */
 };
 
 void definitions_find(struct definitions *definitions, unsigned groups);

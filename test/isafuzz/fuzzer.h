@@ -16,6 +16,7 @@ struct fuzz_case {
   struct program program;
   struct masks masks;
   struct machine state;
+  uint8_t ymm_high[8][16]; /* which the text of cases does not have */
 };
 
 /* --- batch.c: jobs ------------------------------------------------------------------------------------- */

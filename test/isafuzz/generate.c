@@ -209,6 +209,11 @@ static void fpu_make(struct random *random, struct fpu_image *fpu) {
 
 void state_make(struct random *random, struct job_state *state) {
   fpu_make(random, &state->fpu);
+  for (int i = 0; i < 8; i++)
+    for (int half = 0; half < 16; half += 8) {
+      uint64_t value = anything64(random);
+      memcpy(state->ymm_high[i] + half, &value, 8);
+    }
   for (int i = 0; i < 8; i++) {
     state->gpr[ROLE_DATA][i] = interesting32(random);
     state->gpr[ROLE_POINTER][i] = pointer_value(random);

@@ -209,9 +209,8 @@ static const char usage[] =
     "  --states N           (64) states a batch\n"
     "  --mode LIST          of single, sequence, bytes (all)\n"
     "  --only LIST          only these mnemonics\n"
-    "  --with LIST          also instructions of these groups: segments, traps, transfer16, vex, xsave, "
-    "sse4a,\n"
-    "                       cache\n"
+    "  --with LIST          also instructions of these groups: segments, traps, transfer16\n"
+    "  --without LIST       not those of these groups: vex, xsave\n"
     "  --exact-flags        compare undefined flags, too\n"
     "  --failures N         (20) stop after so many different ones\n"
     "  --coverage           name the definitions that were left out or never executed\n"
@@ -258,7 +257,7 @@ static unsigned read_limited(const char *text, unsigned limit, const char *what)
 
 static void read_options(int argc, char *argv[], struct options *options) {
   static const char *const modes[] = {"single", "sequence", "bytes"};
-  static const char *const groups[] = {"segments", "traps", "transfer16", "vex", "xsave", "sse4a", "cache"};
+  static const char *const groups[] = {"segments", "traps", "transfer16", "vex", "xsave"};
   enum {
     SEED = 1,
     COUNT,
@@ -268,19 +267,19 @@ static void read_options(int argc, char *argv[], struct options *options) {
     MODE,
     ONLY,
     WITH,
+    WITHOUT,
     EXACT,
     FAILURES,
     COVERAGE,
     REPLAY,
     TABLE
   };
-  static const struct option names[] = {{"seed", 1, NULL, SEED},         {"count", 1, NULL, COUNT},
-                                        {"seconds", 1, NULL, SECONDS},   {"programs", 1, NULL, PROGRAMS},
-                                        {"states", 1, NULL, STATES},     {"mode", 1, NULL, MODE},
-                                        {"only", 1, NULL, ONLY},         {"with", 1, NULL, WITH},
-                                        {"exact-flags", 0, NULL, EXACT}, {"failures", 1, NULL, FAILURES},
-                                        {"coverage", 0, NULL, COVERAGE}, {"replay", 1, NULL, REPLAY},
-                                        {"tables", 0, NULL, TABLE},      {NULL, 0, NULL, 0}};
+  static const struct option names[] = {
+      {"seed", 1, NULL, SEED},         {"count", 1, NULL, COUNT},       {"seconds", 1, NULL, SECONDS},
+      {"programs", 1, NULL, PROGRAMS}, {"states", 1, NULL, STATES},     {"mode", 1, NULL, MODE},
+      {"only", 1, NULL, ONLY},         {"with", 1, NULL, WITH},         {"without", 1, NULL, WITHOUT},
+      {"exact-flags", 0, NULL, EXACT}, {"failures", 1, NULL, FAILURES}, {"coverage", 0, NULL, COVERAGE},
+      {"replay", 1, NULL, REPLAY},     {"tables", 0, NULL, TABLE},      {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(argc, argv, "+", names, NULL)) != -1)
     switch (option) {
@@ -306,7 +305,10 @@ static void read_options(int argc, char *argv[], struct options *options) {
       read_mnemonics(optarg, options);
       break;
     case WITH:
-      options->groups = read_list(optarg, groups, sizeof groups / sizeof groups[0], "no such group:");
+      options->groups |= read_list(optarg, groups, sizeof groups / sizeof groups[0], "no such group:");
+      break;
+    case WITHOUT:
+      options->groups &= ~read_list(optarg, groups, sizeof groups / sizeof groups[0], "no such group:");
       break;
     case EXACT:
       options->exact_flags = true;
@@ -350,6 +352,8 @@ int main(int argc, char *argv[]) {
                             .programs = 128,
                             .states = 64,
                             .pages = 8,
+                            /* The emulator reports what the host has. */
+                            .groups = __builtin_cpu_supports("avx") ? GROUP_VEX | GROUP_XSAVE : 0,
                             .modes = MODE_SINGLE | MODE_SEQUENCE | MODE_BYTES,
                             .failures = 20};
   read_options(argc, argv, &options);
@@ -363,6 +367,7 @@ int main(int argc, char *argv[]) {
   int job_fd;
   definitions_find(&fuzzer.definitions, options.groups);
   fuzzer.job = job_new(&job_fd);
+  fuzzer.job->use_ymm = (options.groups & GROUP_VEX) != 0;
   char *runner[] = {argv[optind], NULL}, **emulator = argv + optind + 1;
   char **command = calloc((size_t)argc + 2, sizeof *command);
   for (int i = 0; emulator[i]; i++)

@@ -51,6 +51,7 @@ struct job_state {
   uint32_t gpr[ROLE_EXIT][8];
   uint32_t eflags, page;
   uint32_t unused[6];
+  uint8_t ymm_high[8][16];
 };
 
 /* The address of the program's end is also in memory, for indirect jumps and returns. */
@@ -61,6 +62,7 @@ struct job {
   uint32_t first_execution; /* those before were executed by a runner that died */
   uint32_t keep_memory;     /* the first KEPT_PAGES executions' memory is wanted */
   uint32_t keep_exit;       /* EXIT_OFFSET is filled in */
+  uint32_t use_ymm;         /* upper halves of ymm registers are part of the state */
   struct job_program program[PROGRAM_LIMIT];
   uint8_t skip[EXECUTION_LIMIT];
   struct job_state state[STATE_LIMIT] __attribute__((aligned(4096)));
@@ -78,8 +80,9 @@ struct result {
   uint16_t segment[6];       /* es cs ss ds fs gs */
   uint32_t memory_digest[4];
   uint32_t unused;
+  uint8_t ymm_high[8][16];
 };
-_Static_assert(sizeof(struct result) == 512 + 96, "the same in 32 and 64 bits");
+_Static_assert(sizeof(struct result) == 512 + 96 + 128, "the same in 32 and 64 bits");
 
 struct results {
   uint32_t exit_routine;       /* where programs jump to in the end; set once the runner is ready */

@@ -56,6 +56,7 @@ static void map(uint32_t address, uint32_t length, int protection, int flags, in
 /* For the assembly below. */
 uint32_t case_gpr[8], case_eflags, case_entry, case_host_esp, case_fs, case_gs;
 const struct fpu_image *case_fpu;
+const void *case_ymm; /* NULL: left as it is */
 struct result *case_result;
 volatile uint32_t case_running;
 
@@ -77,7 +78,13 @@ __asm__(".text\n"
         "  mov %esp, case_host_esp\n"
         "  mov case_fpu, %eax\n"
         "  fxrstor (%eax)\n"
-        "  movl $1, case_running\n"
+        "  mov case_ymm, %eax\n"
+        "  test %eax, %eax\n"
+        "  jz 1f\n"
+        "  .irp n, 0, 1, 2, 3, 4, 5, 6, 7\n"
+        "  vinsertf128 $1, 16 * \\n(%eax), %ymm\\n, %ymm\\n\n"
+        "  .endr\n"
+        "1: movl $1, case_running\n"
         "  pushl case_eflags\n"
         "  popf\n"
         "  mov case_gpr + 0, %eax\n"
@@ -105,7 +112,12 @@ __asm__(".text\n"
         "  mov case_gpr + 0, %ecx\n"
         "  mov %ecx, 512(%eax)\n"
         "  fxsave (%eax)\n"
-        "  movl $0, case_running\n"
+        "  cmpl $0, case_ymm\n"
+        "  je 1f\n"
+        "  .irp n, 0, 1, 2, 3, 4, 5, 6, 7\n"
+        "  vextractf128 $1, %ymm\\n, 608 + 16 * \\n(%eax)\n"
+        "  .endr\n"
+        "1: movl $0, case_running\n"
         "  mov %es, 576(%eax)\n"
         "  mov %cs, 578(%eax)\n"
         "  mov %ss, 580(%eax)\n"
@@ -120,8 +132,8 @@ __asm__(".text\n"
         "  pop %ebp\n"
         "  pop %ebx\n"
         "  ret\n"
-        "signal_entry:\n"
-        "  pushl $0x202\n" /* programs may have set AC, and the kernel leaves it */
+        "signal_entry:\n" /* the kernel leaves AC as a program may have set it */
+        "  pushl $0x202\n"
         "  popf\n"
         "  call on_signal\n"
         "  test %eax, %eax\n"
@@ -133,8 +145,17 @@ __asm__(".text\n"
         "  mov $173, %eax\n" /* rt_sigreturn */
         "  int $0x80\n");
 _Static_assert(offsetof(struct result, gpr) == 512 && offsetof(struct result, eflags) == 544 &&
-                   offsetof(struct result, segment) == 576,
+                   offsetof(struct result, segment) == 576 && offsetof(struct result, ymm_high) == 608,
                "used above");
+
+/* From the image of XSAVE that the FXSAVE image is the beginning of (SDM vol. 1, 13.4); what it does not have
+ * is zero. */
+static void take_ymm(struct result *out, const uint32_t *image) {
+  enum { MAGIC = 0x46505853, MAGIC_AT = 464 / 4, COMPONENTS_AT = 512 / 4, YMM = 4, YMM_AT = 576 / 4 };
+  bool has_ymm = image[MAGIC_AT] == MAGIC && image[COMPONENTS_AT] & YMM;
+  for (unsigned i = 0; i < sizeof out->ymm_high / 4; i++)
+    ((uint32_t *)out->ymm_high)[i] = has_ymm ? image[YMM_AT + i] : 0;
+}
 
 /* True: the program has ended. */
 __attribute__((used, regparm(0))) uint32_t on_signal(uint32_t restorer, int number, const siginfo_t *info,
@@ -167,6 +188,8 @@ __attribute__((used, regparm(0))) uint32_t on_signal(uint32_t restorer, int numb
   const uint32_t *image = (const uint32_t *)((const uint8_t *)context->uc_mcontext.fpregs + FSAVE_SIZE);
   for (int i = 0; i < USED / 4; i++)
     ((uint32_t *)&out->fpu)[i] = image[i];
+  if (case_ymm)
+    take_ymm(out, image);
   return 1;
 }
 
@@ -241,6 +264,7 @@ static void execute(const struct job_program *program, const struct job_state *s
   case_eflags = state->eflags;
   case_entry = program->entry;
   case_fpu = &state->fpu;
+  case_ymm = JOB->use_ymm ? state->ymm_high : NULL;
   case_result = result;
   result->eip = program->exit;
   result->signal = result->code = result->address = result->trap = result->error = result->cr2 = 0;

@@ -19,6 +19,7 @@ void case_of_execution(const struct job *job, const struct program *program, uns
   c->program = *program;
   c->state.eflags = s->eflags;
   c->state.fpu = s->fpu;
+  memcpy(c->ymm_high, s->ymm_high, sizeof c->ymm_high);
   for (int i = 0; i < 8; i++) {
     c->state.gpr[i] = program->role[i] == ROLE_EXIT ? entry->exit : s->gpr[program->role[i]][i];
     c->program.role[i] = ROLE_DATA;
@@ -38,6 +39,7 @@ static void run_case(struct fuzzer *fuzzer, const struct fuzz_case *c) {
   job->program[0].state_count = 1;
   struct job_state *state = &job->state[0];
   state->fpu = c->state.fpu;
+  memcpy(state->ymm_high, c->ymm_high, sizeof state->ymm_high);
   state->eflags = c->state.eflags;
   state->page = CASE_PAGE_NUMBER;
   memcpy(state->gpr[ROLE_DATA], c->state.gpr, sizeof c->state.gpr);
@@ -98,6 +100,14 @@ static void make_x87(struct fpu_image *fpu, unsigned full) {
       fpu->tags |= (uint8_t)(1 << ((top + i) & 7));
     else
       memset(fpu->st[i].bytes, 0, sizeof fpu->st[i].bytes);
+}
+
+static void shrink_ymm(struct fuzzer *fuzzer, struct fuzz_case *c) {
+  for (unsigned i = 0; i < 8; i++) {
+    struct fuzz_case candidate = *c;
+    memset(candidate.ymm_high[i], 0, sizeof candidate.ymm_high[i]);
+    try_case(fuzzer, c, &candidate);
+  }
 }
 
 static void shrink_fpu(struct fuzzer *fuzzer, struct fuzz_case *c, const struct machine *usual) {
@@ -167,6 +177,8 @@ bool case_shrink(struct fuzzer *fuzzer, struct fuzz_case *c) {
   case_usual_state(&usual);
   shrink_program(fuzzer, c);
   shrink_fpu(fuzzer, c, &usual);
+  if (fuzzer->job->use_ymm)
+    shrink_ymm(fuzzer, c);
   shrink_memory(fuzzer, c, 0, CASE_PAGE);
   shrink_registers(fuzzer, c, &usual);
   shrink_program(fuzzer, c);
@@ -247,6 +259,13 @@ void case_print(struct fuzzer *fuzzer, struct fuzz_case *c) {
   case_write(&after, &c->state, &machine, fuzzer->job->program[0].entry, &masks, mmx_view);
   printf(" %s%s%s =>%s\n", before.length ? before.at : " ", undefined[0] ? " undefined=" : "", undefined,
          after.at);
+  for (unsigned i = 0; i < 8 && fuzzer->job->use_ymm; i++)
+    if (memcmp(c->ymm_high[i], (uint8_t[16]){0}, 16)) {
+      printf("# upper half of ymm%u before: ", i);
+      for (int b = 15; b >= 0; b--)
+        printf("%02x", c->ymm_high[i][b]);
+      putchar('\n');
+    }
   machine_of_result(emulated, fuzzer->emulated.results->memory[0], &machine);
   case_write(&after, &c->state, &machine, fuzzer->job->program[0].entry, &masks, mmx_view);
   printf("# %s:%s\n# CPU/emulator:%s\n", fuzzer->emulated.name, after.at, fails ? difference : " the same");

@@ -100,6 +100,29 @@ void engine_frames_stale(void) {
     __atomic_or_fetch(&thread->cpu->redirect, REDIRECT_FRAMES, __ATOMIC_RELEASE);
 }
 
+/* By the one signal that is never blocked and that the handler knows by its sender's value. A thread in a
+ * system call looks at `interrupt` when it comes back. */
+void engine_interrupt_others(void) {
+  if (!engine.threads || !engine.threads->next)
+    return;
+  const struct cpu_state *self = runtime_current();
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  info.si_code = SI_QUEUE;
+  info.si_value.sival_ptr = &engine;
+  for (struct engine_thread *thread = engine.threads; thread; thread = thread->next) {
+    if (thread->cpu == self || !thread->tid)
+      continue;
+    __atomic_store_n(&thread->cpu->interrupt, 1, __ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&thread->in_syscall, __ATOMIC_SEQ_CST))
+      syscall(SYS_rt_tgsigqueueinfo, getpid(), thread->tid, SIGTRAP, &info);
+  }
+}
+
+bool engine_is_interruption(int signal, const siginfo_t *info) {
+  return signal == SIGTRAP && info->si_code == SI_QUEUE && info->si_value.sival_ptr == &engine;
+}
+
 /* --- Messages ------------------------------------------------------------------------------------------------ */
 
 void engine_log(const char *format, ...) {
@@ -198,7 +221,10 @@ uintptr_t engine_dispatch(struct cpu_state *cpu) {
 
 uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
   const bool was_careful = careful_wanted(cpu);
+  struct engine_thread *thread = engine_thread_of(cpu);
+  __atomic_store_n(&thread->in_syscall, index == HELPER_syscall, __ATOMIC_SEQ_CST);
   helper_functions[index](cpu);
+  __atomic_store_n(&thread->in_syscall, 0, __ATOMIC_SEQ_CST);
   /* The mode changed: usual code may run up to the next instruction. */
   if (careful_wanted(cpu) && !was_careful)
     runtime_interrupt(cpu);
@@ -320,6 +346,7 @@ struct cpu_state *runtime_current(void) {
 
 void runtime_run(struct cpu_state *cpu, const void *fxsave) {
   struct engine_thread *thread = engine_thread_of(cpu);
+  thread->tid = gettid();
   stack_t stack = {.ss_sp = thread->signal_stack, .ss_size = SIGNAL_STACK_SIZE};
   if (sigaltstack(&stack, NULL) < 0 || syscall(SYS_arch_prctl, ARCH_SET_GS, cpu) < 0)
     engine_fatal(cpu->eip, "cannot set up the thread: errno %d", errno);
@@ -352,8 +379,10 @@ void runtime_fork_child(void) {
   struct cpu_state *cpu = runtime_current();
   struct engine_thread *self = cpu ? engine_thread_of(cpu) : NULL;
   engine.threads = self;
-  if (self)
+  if (self) {
     self->next = NULL;
+    self->tid = gettid();
+  }
   lock_word = 1;
   code_cache_fork_child();
   engine_unlock();

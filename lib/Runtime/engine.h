@@ -180,6 +180,8 @@ struct engine_thread {
   size_t frames_size;
   void *signal_stack;
   bool once;            /* llvm tier: a write to code; run its instruction alone, then go on */
+  int tid;
+  uint32_t in_syscall;  /* in the system call's hook: a signal would interrupt what it waits for (atomic) */
   bool traps_after;     /* TF was set when the instruction began: #DB when it has ended */
   bool stepping;        /* single-stepping to the next instruction boundary */
   bool pending_trap;    /* a fault to be delivered by engine_after_signal … */
@@ -196,6 +198,10 @@ void engine_unlock(void);
 void engine_wait_unlocked(void);
 /* Tells every thread that its open frames may lead into dropped code. Engine lock held. */
 void engine_frames_stale(void);
+/* Has every other thread leave translated code before its next instruction. Engine lock held. */
+void engine_interrupt_others(void);
+/* Is this signal what engine_interrupt_others() sends? Async-signal-safe. */
+bool engine_is_interruption(int signal, const siginfo_t *info);
 void engine_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* An error of the emulator itself: one line with the guest address, then abort. */
 _Noreturn void engine_fatal(guest_addr eip, const char *format, ...) __attribute__((format(printf, 2, 3)));

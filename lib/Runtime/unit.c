@@ -1,8 +1,8 @@
 /* Units of translated code: where they are, what leads to them, and how they go.
  *
  * Code is never changed or freed. A unit that is dropped (its guest code changed) loses its ways
- * in: the map entry, the exit slots linked to it, the jump caches. Whoever is inside runs on to
- * the next exit. */
+ * in: the map entry, the exit slots linked to it, the jump caches. Other threads, which may be inside, are
+ * stopped at their next instruction. */
 #include "Runtime/engine.h"
 
 #include <errno.h>
@@ -389,6 +389,7 @@ static void drop_pages(uint32_t first_page, uint32_t last_page) {
     discover_forget();
     clear_jump_caches();
     engine_frames_stale();
+    engine_interrupt_others();
   }
 }
 

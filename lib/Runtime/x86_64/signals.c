@@ -267,6 +267,11 @@ static __attribute__((noinline)) void handle_without_alignment_checks(int signal
   bool from_kernel = info->si_code > 0;
   bool done = false;
 
+  if (engine_is_interruption(signal, info)) {
+    runtime_interrupted(ucontext);
+    errno = saved_errno;
+    return;
+  }
   /* The trap flag is only ever the runtime's: set here, or on the way in (STEP_IF_INTERRUPTED). */
   if (thread && signal == SIGTRAP && info->si_code == TRAP_TRACE) {
     stop_or_step(thread, context);

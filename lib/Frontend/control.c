@@ -4,6 +4,7 @@
 #include "Runtime/helpers.h"
 
 #include <Zydis/Zydis.h>
+#include <string.h>
 
 const char *helper_symbol(unsigned helper) {
   static const char *const names[HELPER_COUNT] = {
@@ -87,6 +88,7 @@ void control_next(struct lifter *l) {
 }
 
 void control_taken(struct lifter *l) {
+  control_check_target(l, lifter_const(l, 4, l->insn->target));
   store_leaving(l);
   if (l->setting == LIFT_BLOCK)
     tail_call(l, dispatcher(l), lifter_const(l, 4, l->insn->target));
@@ -95,6 +97,7 @@ void control_taken(struct lifter *l) {
 }
 
 void control_dispatch(struct lifter *l, LLVMValueRef eip) {
+  control_check_target(l, eip);
   store_leaving(l);
   tail_call(l, dispatcher(l), eip);
 }
@@ -132,6 +135,29 @@ void control_helper(struct lifter *l, unsigned helper, LLVMValueRef eip) {
 void control_trap(struct lifter *l, unsigned helper, LLVMValueRef eip) {
   store_flags(l, FLAGS_ALL);
   tail_call(l, helper_symbol(helper), eip);
+}
+
+void control_fault_if(struct lifter *l, LLVMValueRef condition, unsigned helper) {
+  LLVMBasicBlockRef fault = LLVMAppendBasicBlockInContext(l->context, l->function, "fault");
+  LLVMBasicBlockRef on = LLVMAppendBasicBlockInContext(l->context, l->function, "on");
+  LLVMBuildCondBr(l->builder, condition, fault, on);
+  LLVMPositionBuilderAtEnd(l->builder, fault);
+  LLVMValueRef gpr[GPR_COUNT], xmm[GUEST_XMM_COUNT];
+  memcpy(gpr, l->gpr, sizeof gpr);
+  memcpy(xmm, l->xmm, sizeof xmm);
+  memcpy(l->gpr, l->gpr_before, sizeof gpr);
+  memcpy(l->xmm, l->xmm_before, sizeof xmm);
+  tail_call(l, helper_symbol(helper), insn_eip_value(l, l->insn)); /* flags are in the register file */
+  memcpy(l->gpr, gpr, sizeof gpr);
+  memcpy(l->xmm, xmm, sizeof xmm);
+  l->ended = false;
+  LLVMPositionBuilderAtEnd(l->builder, on);
+}
+
+void control_check_target(struct lifter *l, LLVMValueRef eip) {
+  if (l->mode & MODE_SEGMENTS && l->code_high != UINT32_MAX)
+    control_fault_if(l, LLVMBuildICmp(l->builder, LLVMIntUGT, eip, lifter_const(l, 4, l->code_high), ""),
+                     HELPER_trap_gp);
 }
 
 void control_commit(struct lifter *l, const struct insn *insn) {
@@ -184,6 +210,19 @@ static void lift_jmp(struct lifter *l, const struct insn *insn) {
     control_taken(l);
 }
 
+/* With a 16-bit operand: what is pushed has 16 bits, and so has where it goes. In 16-bit code that is the usual
+ * call; elsewhere it is so rare that C does it. */
+static void lift_call16(struct lifter *l, const struct insn *insn) {
+  if (!(l->mode & MODE_CODE16)) {
+    control_trap(l, HELPER_far, insn_eip_value(l, insn));
+    return;
+  }
+  LLVMValueRef target = is_indirect(insn) ? indirect_target(l, insn) : lifter_const(l, 4, insn->target);
+  control_check_target(l, target);
+  stack_push(l, lifter_const(l, 2, insn_next(insn) & 0xFFFF));
+  control_dispatch(l, target);
+}
+
 /* A guest call is a host call. The callee comes back with the eip to go on at; another than the
  * return address means that guest and host frames have parted (longjmp, switched stacks). */
 static void lift_call(struct lifter *l, const struct insn *insn) {
@@ -192,11 +231,13 @@ static void lift_call(struct lifter *l, const struct insn *insn) {
     return;
   }
   if (insn->form.operand_width != 4) {
-    lift_fail(l, "call with a 16-bit operand");
+    lift_call16(l, insn);
     return;
   }
   LLVMValueRef target = is_indirect(insn) ? operand_read(l, insn, 0) : NULL;
   LLVMValueRef back = insn_next_value(l, insn);
+  if (l->mode)
+    control_check_target(l, target ? target : lifter_const(l, 4, insn->target));
   stack_push(l, back);
   if (l->setting == LIFT_BLOCK) {
     control_dispatch(l, target ? target : lifter_const(l, 4, insn->target));
@@ -227,14 +268,17 @@ static void lift_ret(struct lifter *l, const struct insn *insn) {
     control_trap(l, HELPER_far, insn_eip_value(l, insn));
     return;
   }
-  if (insn->form.operand_width != 4) {
-    lift_fail(l, "ret with a 16-bit operand");
+  const bool is_short = insn->form.operand_width != 4;
+  if (is_short && !(l->mode & MODE_CODE16)) {
+    control_trap(l, HELPER_far, insn_eip_value(l, insn));
     return;
   }
-  LLVMValueRef eip = stack_pop(l, 4);
+  LLVMValueRef eip = stack_pop(l, insn->form.operand_width);
+  if (is_short)
+    eip = LLVMBuildZExt(l->builder, eip, l->i32, "");
   if (operand_is(insn, 0, OPERAND_IMMEDIATE)) {
-    LLVMValueRef released = operand_read(l, insn, 0);
-    gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], released, ""));
+    LLVMValueRef released = operand_read_as(l, insn, 0, 4);
+    stack_set(l, LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], released, ""));
   }
   if (l->setting == LIFT_BLOCK) {
     control_dispatch(l, eip);

@@ -45,14 +45,16 @@ static void vector_index(struct operand *op, ZydisRegister reg) {
   op->index = (uint32_t)(reg - (op->hole ? ZYDIS_REGISTER_YMM0 : ZYDIS_REGISTER_XMM0));
 }
 
-static void memory_operand(struct operand *op, const ZydisDecodedOperandMem *mem, struct insn *insn, unsigned width) {
+static void memory_operand(struct operand *op, const ZydisDecodedOperandMem *mem, struct insn *insn, unsigned width,
+                           uint32_t mode) {
   op->kind = OPERAND_MEMORY;
   op->reg = address_register(mem->base);
   op->index = address_register(mem->index);
   for (unsigned factor = mem->scale; factor > 1; factor >>= 1)
     op->scale++;
   /* es, cs, ss and ds are flat; the lifter adds the base of fs and gs. */
-  if (mem->segment == ZYDIS_REGISTER_FS || mem->segment == ZYDIS_REGISTER_GS)
+  const bool is_flat = mem->segment != ZYDIS_REGISTER_FS && mem->segment != ZYDIS_REGISTER_GS;
+  if (!is_flat || (mode & MODE_SEGMENTS && mem->segment != ZYDIS_REGISTER_NONE))
     op->segment = 1 + (uint32_t)(mem->segment - ZYDIS_REGISTER_ES);
   bool no_register = op->reg == REGISTER_NONE && op->index == REGISTER_NONE;
   if (mem->disp.has_displacement && (mem->disp.value != 0 || no_register)) {
@@ -278,11 +280,12 @@ static uint8_t attributes_of(const ZydisDecodedInstruction *zi) {
   return attributes;
 }
 
-static void make_invalid(struct insn *insn, guest_addr eip, size_t length) {
+/* As ud2, or as hlt, for what is #GP. */
+static void make_invalid(struct insn *insn, guest_addr eip, size_t length, bool is_protection) {
   memset(insn, 0, sizeof *insn);
   insn->eip = eip;
   insn->length = (uint8_t)length;
-  insn->form.mnemonic = ZYDIS_MNEMONIC_UD2;
+  insn->form.mnemonic = is_protection ? ZYDIS_MNEMONIC_HLT : ZYDIS_MNEMONIC_UD2;
   insn->form.operand_width = 4;
   insn->flow = FLOW_TRAP;
   insn->condition = CONDITION_NONE;
@@ -318,11 +321,27 @@ static bool is_harmless(const ZydisDecodedInstruction *zi, const struct insn *in
   }
 }
 
-static ZydisDecoder decoder;
+/* The segment of a string instruction's source and of xlat's table. */
+static uint8_t implicit_segment_of(const ZydisDecodedInstruction *zi) {
+  static const struct {
+    ZydisInstructionAttributes attribute;
+    enum segment segment;
+  } overrides[] = {{ZYDIS_ATTRIB_HAS_SEGMENT_CS, SEG_CS}, {ZYDIS_ATTRIB_HAS_SEGMENT_SS, SEG_SS},
+                   {ZYDIS_ATTRIB_HAS_SEGMENT_ES, SEG_ES}, {ZYDIS_ATTRIB_HAS_SEGMENT_FS, SEG_FS},
+                   {ZYDIS_ATTRIB_HAS_SEGMENT_GS, SEG_GS}};
+  for (size_t i = 0; i < sizeof overrides / sizeof overrides[0]; i++)
+    if (zi->attributes & overrides[i].attribute)
+      return (uint8_t)(1 + overrides[i].segment);
+  return 1 + SEG_DS;
+}
+
+static ZydisDecoder decoder, decoder16;
 
 __attribute__((constructor)) static void decoder_init(void) {
   ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+  ZydisDecoderInit(&decoder16, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
   ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE); /* reserved NOPs, as without MPX */
+  ZydisDecoderEnableMode(&decoder16, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
 }
 
 /* How many operands a form lists: the visible ones, and what maskmovq and maskmovdqu store to. */
@@ -360,25 +379,22 @@ static void layout_of(struct insn_layout *layout, const struct insn *insn, const
   }
 }
 
-enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip) {
-  struct insn_layout layout;
-  return insn_decode_layout(insn, bytes, size, eip, &layout);
-}
-
-enum insn_status insn_decode_layout(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip,
-                                    struct insn_layout *layout) {
+static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip, uint32_t mode,
+                               struct insn_layout *layout) {
+  const ZydisDecoder *by = mode & MODE_CODE16 ? &decoder16 : &decoder;
   ZydisDecodedInstruction zi;
   ZydisDecodedOperand zo[ZYDIS_MAX_OPERAND_COUNT];
   ZydisDecoderContext context;
-  ZyanStatus status = ZydisDecoderDecodeInstruction(&decoder, &context, bytes, size, &zi);
+  ZyanStatus status = ZydisDecoderDecodeInstruction(by, &context, bytes, size, &zi);
   if (status == ZYDIS_STATUS_NO_MORE_DATA && size < ZYDIS_MAX_INSTRUCTION_LENGTH)
     return INSN_TRUNCATED;
   unsigned listed = ZYAN_SUCCESS(status) ? operands_listed(&zi) : 0;
   /* AVX-512 shares mnemonics with AVX, but is not implemented. */
   bool is_evex = ZYAN_SUCCESS(status) && zi.attributes & (ZYDIS_ATTRIB_HAS_EVEX | ZYDIS_ATTRIB_HAS_MVEX);
   if (!ZYAN_SUCCESS(status) || listed > 4 || is_evex ||
-      !ZYAN_SUCCESS(ZydisDecoderDecodeOperands(&decoder, &context, &zi, zo, (ZyanU8)listed))) {
-    make_invalid(insn, eip, 1);
+      !ZYAN_SUCCESS(ZydisDecoderDecodeOperands(by, &context, &zi, zo, (ZyanU8)listed))) {
+    /* More than 15 bytes are #GP, whatever they would be. */
+    make_invalid(insn, eip, 1, status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG);
     return INSN_INVALID;
   }
 
@@ -400,7 +416,7 @@ enum insn_status insn_decode_layout(struct insn *insn, const uint8_t *bytes, siz
       register_operand(op, zo[i].reg.value);
       break;
     case ZYDIS_OPERAND_TYPE_MEMORY:
-      memory_operand(op, &zo[i].mem, insn, zi.address_width);
+      memory_operand(op, &zo[i].mem, insn, zi.address_width, mode);
       computed |= is_computed(&zo[i].mem, zi.mnemonic);
       memory |= zo[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN;
       break;
@@ -419,6 +435,11 @@ enum insn_status insn_decode_layout(struct insn *insn, const uint8_t *bytes, siz
   if (zi.address_width == 16 &&
       (computed || has_implicit_memory(&zi) || zi.meta.category == ZYDIS_CATEGORY_COND_BR))
     insn->form.attributes |= INSN_ADDRESS16;
+  /* A far return is another form than a near one. */
+  if (zi.mnemonic == ZYDIS_MNEMONIC_RET && zi.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+    insn->form.op[1].kind = OPERAND_FAR;
+  if (mode & MODE_SEGMENTS && has_implicit_memory(&zi))
+    insn->segment = implicit_segment_of(&zi);
   insn->condition = condition_of(zi.mnemonic);
   insn->flow = flow_of(&zi, insn);
   flags_of(insn, &zi);
@@ -426,6 +447,23 @@ enum insn_status insn_decode_layout(struct insn *insn, const uint8_t *bytes, siz
   layout_of(layout, insn, &zi, bytes);
   return INSN_OK;
 }
+
+enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip) {
+  struct insn_layout layout;
+  return insn_decode_layout(insn, bytes, size, eip, &layout);
+}
+
+enum insn_status insn_decode_layout(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip,
+                                    struct insn_layout *layout) {
+  return decode(insn, bytes, size, eip, 0, layout);
+}
+
+enum insn_status insn_decode_mode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip, uint32_t mode) {
+  struct insn_layout layout;
+  return decode(insn, bytes, size, eip, mode, &layout);
+}
+
+void insn_make_protected(struct insn *insn, guest_addr eip) { make_invalid(insn, eip, 1, true); }
 
 const char *insn_name(const struct insn_form *form) {
   const char *name = ZydisMnemonicGetString((ZydisMnemonic)form->mnemonic);

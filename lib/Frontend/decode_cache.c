@@ -121,7 +121,7 @@ static void recall(struct insn *insn, unsigned number, const uint8_t *bytes, gue
   insn->flags_written = pattern->flags_written;
   insn->flags_changed = pattern->flags_changed;
   insn->can_fault = pattern->can_fault;
-  insn->unused = 0;
+  insn->segment = 0;
   insn->target = pattern->target.size ? insn_next(insn) + value_at(bytes, pattern->target) : 0;
   insn->pattern = number;
 }

@@ -91,7 +91,10 @@ _Static_assert(sizeof(struct insn_form) == 24, "forms are compared as bytes");
 /* What is unusual about the CPU that a block is for. 0: nothing. In any of these a block leaves to C when
  * it ends, and a repeated string instruction does so after each turn. */
 enum cpu_mode {
-  MODE_SINGLE = 1 << 0, /* single steps, or alignment checks: one instruction a block */
+  MODE_SINGLE = 1 << 0,   /* single steps, or alignment checks: one instruction a block */
+  MODE_SEGMENTS = 1 << 1, /* segments have bases and limits, which the register file has */
+  MODE_CODE16 = 1 << 2,   /* 16-bit operands and addresses are the default */
+  MODE_STACK16 = 1 << 3,  /* the stack pointer is SP */
 };
 
 /* How control leaves an instruction. */
@@ -121,7 +124,7 @@ struct insn {
   uint8_t flags_written; /* certainly written (undefined ones included) */
   uint8_t flags_changed; /* written or perhaps written (shift by cl, rep scas) */
   uint8_t can_fault;     /* touches memory, divides, or traps */
-  uint8_t unused;
+  uint8_t segment;       /* MODE_SEGMENTS: 1 + the segment of an implicit memory operand; else 0 */
   uint32_t pattern; /* from insn_decode_cached: equal ones mean equal forms. 0: not known */
 };
 
@@ -143,7 +146,7 @@ static inline guest_addr insn_next(const struct insn *insn) { return insn->eip +
 enum insn_status {
   INSN_OK,
   INSN_TRUNCATED, /* the bytes given end inside the instruction */
-  INSN_INVALID,   /* #UD: filled as the instruction ud2, of the length that could be read (at least 1) */
+  INSN_INVALID,   /* #UD: filled as the instruction ud2 (#GP if it is too long: hlt), of the length that could be read (at least 1) */
 };
 
 /* Decodes the instruction at bytes[0..size) that lies at eip. Thread-safe. */
@@ -158,6 +161,11 @@ static inline bool insn_uses_ymm(const struct insn_form *form) {
         return true;
   return false;
 }
+
+/* The same for a CPU in a mode (enum cpu_mode): with MODE_SEGMENTS every memory operand has its segment. */
+enum insn_status insn_decode_mode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip, uint32_t mode);
+/* An instruction at eip that is #GP(0): what lies beyond the limit of its segment. */
+void insn_make_protected(struct insn *insn, guest_addr eip);
 
 /* The form's Intel mnemonic, lower case. */
 const char *insn_name(const struct insn_form *form);

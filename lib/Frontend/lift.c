@@ -166,6 +166,8 @@ LLVMValueRef lifter_function(struct lifter *l, const char *name, const struct in
     }
     if (l->setting == LIFT_BLOCK && insns[i].can_fault)
       control_commit(l, &insns[i]);
+    memcpy(l->gpr_before, l->gpr, sizeof l->gpr);
+    memcpy(l->xmm_before, l->xmm, sizeof l->xmm);
     lift(l, &insns[i]);
     /* A helper may have changed the code that follows. */
     if (l->setting == LIFT_BLOCK && l->helped && !l->ended)

@@ -58,7 +58,8 @@ struct lifter {
   LLVMBuilderRef builder;
   LLVMTypeRef i1, i8, i16, i32, i64, pointer, xmm_type, guest_type, function_type;
   enum lift_setting setting;
-  uint32_t mode; /* blocks: enum cpu_mode */
+  uint32_t mode;      /* blocks: enum cpu_mode */
+  uint32_t code_high; /* MODE_SEGMENTS: the highest offset in the code segment */
 
   /* Of the function being lifted. */
   LLVMValueRef function;
@@ -74,6 +75,7 @@ struct lifter {
   LLVMValueRef compare[2];           /* operands of the last cmp or sub, if it set the flags; or NULL */
   LLVMValueRef above;                /* i1: CF = ZF = 0, where the last setter gave it as one value; or NULL */
   uint8_t flags_live;                /* stencils: flags to keep */
+  LLVMValueRef gpr_before[GPR_COUNT], xmm_before[GUEST_XMM_COUNT]; /* blocks: as the instruction found them */
   const struct insn *insn;           /* being lifted */
   unsigned position;                 /* its index in the pair or block */
   const struct insn *last;           /* of the pair or block */
@@ -136,6 +138,10 @@ void gpr_keep(struct lifter *l, unsigned reg);
 LLVMValueRef xmm_read(struct lifter *l, unsigned reg, LLVMTypeRef type); /* a 128-bit type */
 void xmm_write(struct lifter *l, unsigned reg, LLVMValueRef value);      /* any 128-bit type */
 
+/* The linear address of `bytes` bytes at an offset in a segment: with MODE_SEGMENTS checked, and the base added;
+ * else the offset itself. */
+LLVMValueRef segment_address(struct lifter *l, enum segment segment, LLVMValueRef offset, unsigned bytes, bool write);
+
 /* A pointer to guest memory from a linear address: the only place that makes one. */
 LLVMValueRef guest_pointer(struct lifter *l, LLVMValueRef address);
 LLVMValueRef memory_load(struct lifter *l, LLVMTypeRef type, LLVMValueRef address);
@@ -144,6 +150,11 @@ void memory_store(struct lifter *l, LLVMValueRef address, LLVMValueRef value);
 /* Fields of the register file, by offset. Volatile. */
 LLVMValueRef state_load(struct lifter *l, size_t offset, LLVMTypeRef type);
 void state_store(struct lifter *l, size_t offset, LLVMValueRef value);
+
+/* The linear address of what the stack has at offset esp. */
+LLVMValueRef stack_address(struct lifter *l, LLVMValueRef offset, unsigned bytes, bool write);
+/* The stack pointer becomes this; only its low half with a 16-bit stack. */
+void stack_set(struct lifter *l, LLVMValueRef esp);
 
 /* esp after, and the store of, a push; the value's type says how many bytes. The register is
  * changed after the store. */
@@ -186,6 +197,11 @@ void control_branch(struct lifter *l, LLVMValueRef condition);
 void control_helper(struct lifter *l, unsigned helper, LLVMValueRef eip);
 /* Ends the function in a helper that does not come back here (traps). */
 void control_trap(struct lifter *l, unsigned helper, LLVMValueRef eip);
+
+/* Blocks: #GP or #SS of the instruction, if condition (i1) holds, with everything as it found it. */
+void control_fault_if(struct lifter *l, LLVMValueRef condition, unsigned helper);
+/* With MODE_SEGMENTS: #GP if control would go beyond the code segment's limit. */
+void control_check_target(struct lifter *l, LLVMValueRef eip);
 
 /* Blocks: writes every register and flag newer than the register file to it, and eip, so that a
  * fault of `insn` finds the exact state. Stencils: nothing, host registers are the state. */

@@ -24,7 +24,7 @@ LLVMValueRef bit_string_address(struct lifter *l, const struct insn *insn) {
     if (insn->form.attributes & INSN_ADDRESS16)
       offset = LLVMBuildAnd(l->builder, offset, lifter_const(l, 4, 0xFFFF), "");
   }
-  return segment_add_base(l, insn->form.op[0].segment, offset);
+  return segment_add_base(l, insn->form.op[0].segment, offset, insn->form.op[0].size, insn->form.op[0].written);
 }
 
 /* The offset within the word. */

@@ -65,21 +65,24 @@ static void lift_pop(struct lifter *l, const struct insn *insn) {
   if (operand_is(insn, 0, OPERAND_SEGMENT)) {
     static const int helpers[SEG_COUNT] = {HELPER_load_es, HELPER_trap_ud, HELPER_load_ss,
                                            HELPER_load_ds, HELPER_load_fs, HELPER_load_gs};
-    LLVMValueRef selector = memory_load(l, l->i16, l->gpr[GPR_ESP]);
+    LLVMValueRef selector = memory_load(l, l->i16, stack_address(l, l->gpr[GPR_ESP], 2, false));
     state_store(l, offsetof(struct cpu_state, helper_argument), LLVMBuildZExt(l->builder, selector, l->i32, ""));
     control_helper(l, (unsigned)helpers[insn->form.op[0].reg], insn_eip_value(l, insn));
-    LLVMValueRef esp = LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], lifter_const(l, 4, bytes), "");
-    gpr_write(l, GPR_ESP, 4, esp);
+    stack_set(l, LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], lifter_const(l, 4, bytes), ""));
     return;
   }
   if (operand_is(insn, 0, OPERAND_MEMORY)) {
     /* The address is computed with esp as it is after the pop; esp must not change before the store. */
     LLVMValueRef before = l->gpr[GPR_ESP];
-    LLVMValueRef value = memory_load(l, lifter_int(l, bytes), before);
-    l->gpr[GPR_ESP] = LLVMBuildAdd(l->builder, before, lifter_const(l, 4, bytes), "");
+    LLVMValueRef value = memory_load(l, lifter_int(l, bytes), stack_address(l, before, bytes, false));
+    if (l->setting == LIFT_BLOCK)
+      stack_set(l, LLVMBuildAdd(l->builder, before, lifter_const(l, 4, bytes), ""));
+    else
+      l->gpr[GPR_ESP] = LLVMBuildAdd(l->builder, before, lifter_const(l, 4, bytes), "");
     operand_write(l, insn, 0, value);
+    l->gpr[GPR_ESP] = before;
     LLVMValueRef after = value_after_accesses(l, before);
-    gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, after, lifter_const(l, 4, bytes), ""));
+    stack_set(l, LLVMBuildAdd(l->builder, after, lifter_const(l, 4, bytes), ""));
     return;
   }
   LLVMValueRef value = stack_pop(l, bytes);
@@ -92,10 +95,10 @@ static void lift_pusha(struct lifter *l, const struct insn *insn) {
   LLVMValueRef esp = l->gpr[GPR_ESP];
   for (unsigned i = 0; i < GPR_COUNT; i++) {
     LLVMValueRef offset = lifter_const(l, 4, (uint32_t)-(int)(bytes * (i + 1)));
-    memory_store(l, LLVMBuildAdd(l->builder, esp, offset, ""), gpr_read(l, i, bytes));
+    memory_store(l, stack_address(l, LLVMBuildAdd(l->builder, esp, offset, ""), bytes, true), gpr_read(l, i, bytes));
   }
   LLVMValueRef total = lifter_const(l, 4, (uint32_t)-(int)(bytes * GPR_COUNT));
-  gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, value_after_accesses(l, esp), total, ""));
+  stack_set(l, LLVMBuildAdd(l->builder, value_after_accesses(l, esp), total, ""));
 }
 
 /* Eight values are more than there are free registers, and pinned ones must not change before the last load. */
@@ -133,8 +136,8 @@ static void lift_cwd(struct lifter *l, const struct insn *insn) {
 static void lift_leave(struct lifter *l, const struct insn *insn) {
   unsigned bytes = insn->form.operand_width;
   LLVMValueRef ebp = l->gpr[GPR_EBP];
-  LLVMValueRef saved = memory_load(l, lifter_int(l, bytes), ebp);
-  gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, ebp, lifter_const(l, 4, bytes), ""));
+  LLVMValueRef saved = memory_load(l, lifter_int(l, bytes), stack_address(l, ebp, bytes, false));
+  stack_set(l, LLVMBuildAdd(l->builder, ebp, lifter_const(l, 4, bytes), ""));
   gpr_write(l, GPR_EBP, bytes, saved);
 }
 
@@ -156,7 +159,7 @@ static void lift_xlat(struct lifter *l, const struct insn *insn) {
   LLVMValueRef offset = LLVMBuildAdd(l->builder, l->gpr[GPR_EBX], index, "");
   if (insn->form.attributes & INSN_ADDRESS16)
     offset = LLVMBuildAnd(l->builder, offset, lifter_const(l, 4, 0xFFFF), "");
-  LLVMValueRef address = segment_add_base(l, implicit_segment(insn), offset);
+  LLVMValueRef address = segment_add_base(l, implicit_segment(insn), offset, 1, false);
   gpr_write(l, GPR_EAX, 1, memory_load(l, l->i8, address));
 }
 

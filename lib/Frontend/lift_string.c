@@ -128,11 +128,13 @@ static void lift_by_host(struct lifter *l, const struct string_insn *s) {
 
 /* --- One element ------------------------------------------------------------------------------- */
 
-static LLVMValueRef element_address(struct lifter *l, const struct insn *insn, unsigned reg, bool is_source) {
+static LLVMValueRef element_address(struct lifter *l, const struct insn *insn, unsigned reg, bool is_source,
+                                    unsigned bytes, bool write) {
   LLVMValueRef offset = l->gpr[reg];
   if (insn->form.attributes & INSN_ADDRESS16)
     offset = LLVMBuildAnd(l->builder, offset, lifter_const(l, 4, 0xFFFF), "");
-  return segment_add_base(l, is_source ? implicit_segment(insn) : 0, offset);
+  unsigned destination = l->mode & MODE_SEGMENTS ? 1 + SEG_ES : 0;
+  return segment_add_base(l, is_source ? implicit_segment(insn) : destination, offset, bytes, write);
 }
 
 /* Moves esi or edi on; all accesses are done. */
@@ -154,10 +156,10 @@ static void compare_elements(struct lifter *l, LLVMValueRef source, LLVMValueRef
 /* Returns whether two elements were equal, i1; NULL if none were compared. */
 static LLVMValueRef lift_element(struct lifter *l, const struct insn *insn, const struct string_insn *s) {
   LLVMTypeRef type = lifter_int(l, s->bytes);
-  LLVMValueRef from = s->reads_esi ? element_address(l, insn, GPR_ESI, true) : NULL;
+  LLVMValueRef from = s->reads_esi ? element_address(l, insn, GPR_ESI, true, s->bytes, false) : NULL;
   if (s->compares && s->reads_esi)
     from = value_in_temporary(l, from, "r11");
-  LLVMValueRef address = s->uses_edi ? element_address(l, insn, GPR_EDI, false) : NULL;
+  LLVMValueRef address = s->uses_edi ? element_address(l, insn, GPR_EDI, false, s->bytes, !s->compares) : NULL;
   /* cmps reads [edi] first: that is the page fault, if both are. */
   LLVMValueRef other = s->compares ? memory_load(l, type, address) : NULL;
   if (s->compares && s->reads_esi)
@@ -209,7 +211,8 @@ static void lift_repeated_element(struct lifter *l, const struct insn *insn, con
 static void lift_string(struct lifter *l, const struct insn *insn) {
   struct string_insn s = string_insn_of(insn);
   bool other_segment = s.reads_esi && implicit_segment(insn);
-  if (!other_segment && !(insn->form.attributes & INSN_ADDRESS16) && !(s.repeats && l->mode))
+  if (!other_segment && !(insn->form.attributes & INSN_ADDRESS16) && !(s.repeats && l->mode) &&
+      !(l->mode & MODE_SEGMENTS))
     lift_by_host(l, &s);
   else if (s.repeats)
     lift_repeated_element(l, insn, &s);

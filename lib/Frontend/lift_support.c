@@ -216,7 +216,9 @@ void control_after(struct lifter *l, const struct insn *insn) {
     control_next(l);
 }
 
-LLVMValueRef segment_add_base(struct lifter *l, unsigned segment, LLVMValueRef offset) {
+LLVMValueRef segment_add_base(struct lifter *l, unsigned segment, LLVMValueRef offset, unsigned bytes, bool write) {
+  if (l->mode & MODE_SEGMENTS)
+    return segment_address(l, (enum segment)(segment - 1), offset, bytes, write);
   if (!segment)
     return offset;
   size_t field = offsetof(struct cpu_state, segment_base) + 4 * (segment - 1);
@@ -224,6 +226,8 @@ LLVMValueRef segment_add_base(struct lifter *l, unsigned segment, LLVMValueRef o
 }
 
 unsigned implicit_segment(const struct insn *insn) {
+  if (insn->segment)
+    return insn->segment;
   if (insn->form.attributes & INSN_SEGMENT_FS)
     return 1 + SEG_FS;
   return insn->form.attributes & INSN_SEGMENT_GS ? 1 + SEG_GS : 0;

@@ -68,7 +68,7 @@ void control_after(struct lifter *l, const struct insn *insn);
 LLVMBasicBlockRef control_block(struct lifter *l, const char *name);
 
 /* Adds the base of segment `segment` (0: flat; else 1 + enum segment) to an offset. */
-LLVMValueRef segment_add_base(struct lifter *l, unsigned segment, LLVMValueRef offset);
+LLVMValueRef segment_add_base(struct lifter *l, unsigned segment, LLVMValueRef offset, unsigned bytes, bool write);
 
 /* The segment override of an implicit operand, as segment_add_base takes it. */
 unsigned implicit_segment(const struct insn *insn);

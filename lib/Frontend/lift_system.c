@@ -209,27 +209,27 @@ static void lift_enter(struct lifter *l, const struct insn *insn) {
   LLVMValueRef esp = l->gpr[GPR_ESP], ebp = l->gpr[GPR_EBP];
   LLVMValueRef frame = LLVMBuildSub(l->builder, esp, lifter_const(l, 4, bytes), "");
   LLVMValueRef top = frame;
-  memory_store(l, frame, value_resize(l, ebp, bytes));
+  memory_store(l, stack_address(l, frame, bytes, true), value_resize(l, ebp, bytes));
   for (unsigned i = 1; i < level; i++) {
     LLVMValueRef from = LLVMBuildSub(l->builder, ebp, lifter_const(l, 4, i * bytes), "");
-    LLVMValueRef pointer = memory_load(l, type, from);
+    LLVMValueRef pointer = memory_load(l, type, stack_address(l, from, bytes, false));
     top = LLVMBuildSub(l->builder, top, lifter_const(l, 4, bytes), "");
-    memory_store(l, top, pointer);
+    memory_store(l, stack_address(l, top, bytes, true), pointer);
   }
   if (level) {
     top = LLVMBuildSub(l->builder, top, lifter_const(l, 4, bytes), "");
-    memory_store(l, top, value_resize(l, frame, bytes));
+    memory_store(l, stack_address(l, top, bytes, true), value_resize(l, frame, bytes));
   }
   uint32_t room = bytes * (1 + level) + operand_constant(insn, 0);
   LLVMValueRef end = LLVMBuildSub(l->builder, esp, lifter_const(l, 4, room), "");
-  LLVMValueRef last = guest_pointer(l, end);
+  LLVMValueRef last = guest_pointer(l, stack_address(l, end, 1, true));
   struct host_asm touch = {.text = "lock orb $$0, @0", .inputs = "*m,~{memory}", .memory = l->i8, .effects = true};
   host_asm(l, &touch, &last, 1);
   gpr_keep(l, GPR_EBP);
   esp = value_after_accesses(l, esp);
   LLVMValueRef new_ebp = LLVMBuildSub(l->builder, esp, lifter_const(l, 4, bytes), "");
   gpr_write(l, GPR_EBP, bytes, value_resize(l, new_ebp, bytes));
-  gpr_write(l, GPR_ESP, 4, LLVMBuildSub(l->builder, esp, lifter_const(l, 4, room), ""));
+  stack_set(l, LLVMBuildSub(l->builder, esp, lifter_const(l, 4, room), ""));
 }
 
 /* --- Segments -------------------------------------------------------------------------------------- */

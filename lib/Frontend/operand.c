@@ -1,6 +1,7 @@
 /* Operands: one interface over registers, memory, constants and holes. */
 #include "Frontend/lift.h"
 #include "Frontend/lift_internal.h"
+#include "Runtime/helpers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -250,8 +251,31 @@ static LLVMValueRef in_segment(struct lifter *l, const struct insn *insn, unsign
   return LLVMBuildAdd(l->builder, sum, index, "");
 }
 
+LLVMValueRef segment_address(struct lifter *l, enum segment segment, LLVMValueRef offset, unsigned bytes, bool write) {
+  if (!(l->mode & MODE_SEGMENTS))
+    return offset;
+  const size_t bounds = offsetof(struct cpu_state, segment_bounds) + segment * sizeof(struct segment_bounds);
+  LLVMValueRef low = state_load(l, bounds + offsetof(struct segment_bounds, low), l->i32);
+  LLVMValueRef high = state_load(l, bounds + offsetof(struct segment_bounds, high), l->i32);
+  LLVMValueRef rights = state_load(l, bounds + offsetof(struct segment_bounds, rights), l->i32);
+  LLVMValueRef last = LLVMBuildAdd(l->builder, offset, lifter_const(l, 4, bytes ? bytes - 1 : 0), "");
+  LLVMValueRef bad[5] = {
+      LLVMBuildICmp(l->builder, LLVMIntULT, offset, low, ""), LLVMBuildICmp(l->builder, LLVMIntUGT, offset, high, ""),
+      LLVMBuildICmp(l->builder, LLVMIntULT, last, offset, ""), LLVMBuildICmp(l->builder, LLVMIntUGT, last, high, "")};
+  LLVMValueRef needed = lifter_const(l, 4, write ? SEGMENT_WRITE : SEGMENT_READ);
+  bad[4] = LLVMBuildICmp(l->builder, LLVMIntEQ, LLVMBuildAnd(l->builder, rights, needed, ""), lifter_const(l, 4, 0), "");
+  for (unsigned k = 1; k < 5; k++)
+    bad[0] = LLVMBuildOr(l->builder, bad[0], bad[k], "");
+  control_fault_if(l, bad[0], segment == SEG_SS ? HELPER_trap_ss : HELPER_trap_gp);
+  size_t field = offsetof(struct cpu_state, segment_base) + 4 * segment;
+  return LLVMBuildAdd(l->builder, offset, state_load(l, field, l->i32), "");
+}
+
 LLVMValueRef operand_address(struct lifter *l, const struct insn *insn, unsigned i) {
   unsigned segment = insn->form.op[i].segment;
+  if (l->mode & MODE_SEGMENTS)
+    return segment_address(l, (enum segment)(segment - 1), operand_offset(l, insn, i), insn->form.op[i].size,
+                           insn->form.op[i].written);
   if (!segment)
     return operand_offset(l, insn, i);
   size_t field = offsetof(struct cpu_state, segment_base) + 4 * (segment - 1);
@@ -320,16 +344,29 @@ void operand_write(struct lifter *l, const struct insn *insn, unsigned i, LLVMVa
 
 /* --- The stack ----------------------------------------------------------------------------------- */
 
+LLVMValueRef stack_address(struct lifter *l, LLVMValueRef offset, unsigned bytes, bool write) {
+  if (l->mode & MODE_STACK16)
+    offset = LLVMBuildAnd(l->builder, offset, lifter_const(l, 4, 0xFFFF), "");
+  return segment_address(l, SEG_SS, offset, bytes, write);
+}
+
+void stack_set(struct lifter *l, LLVMValueRef esp) {
+  if (l->mode & MODE_STACK16)
+    gpr_write(l, GPR_ESP, 2, LLVMBuildTrunc(l->builder, esp, l->i16, ""));
+  else
+    gpr_write(l, GPR_ESP, 4, esp);
+}
+
 void stack_push(struct lifter *l, LLVMValueRef value) {
   unsigned bytes = LLVMGetIntTypeWidth(LLVMTypeOf(value)) / 8;
   LLVMValueRef minus = lifter_const(l, 4, (uint32_t)-(int)bytes);
-  memory_store(l, LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], minus, ""), value);
+  memory_store(l, stack_address(l, LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], minus, ""), bytes, true), value);
   LLVMValueRef esp = value_after_accesses(l, l->gpr[GPR_ESP]);
-  gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, esp, minus, ""));
+  stack_set(l, LLVMBuildAdd(l->builder, esp, minus, ""));
 }
 
 LLVMValueRef stack_pop(struct lifter *l, unsigned bytes) {
-  LLVMValueRef value = memory_load(l, lifter_int(l, bytes), l->gpr[GPR_ESP]);
-  gpr_write(l, GPR_ESP, 4, LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], lifter_const(l, 4, bytes), ""));
+  LLVMValueRef value = memory_load(l, lifter_int(l, bytes), stack_address(l, l->gpr[GPR_ESP], bytes, false));
+  stack_set(l, LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], lifter_const(l, 4, bytes), ""));
   return value;
 }

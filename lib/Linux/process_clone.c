@@ -101,8 +101,11 @@ static int32_t fork_held(struct thread *thread, const struct clone_request *requ
   struct cpu_state *cpu = thread->cpu;
   uint64_t tls[3];
   uint32_t segment_base[SEG_COUNT];
+  struct segment_bounds segment_bounds[SEG_COUNT];
+  const uint32_t segments_special = cpu->segments_special;
   memcpy(tls, thread->gdt_tls, sizeof tls);
   memcpy(segment_base, cpu->segment_base, sizeof segment_base);
+  memcpy(segment_bounds, cpu->segment_bounds, sizeof segment_bounds);
   if (request->flags & CLONE_SETTLS) {
     const int error = segment_set_tls(thread, request->tls);
     if (error < 0)
@@ -126,6 +129,8 @@ static int32_t fork_held(struct thread *thread, const struct clone_request *requ
   }
   memcpy(thread->gdt_tls, tls, sizeof tls);
   memcpy(cpu->segment_base, segment_base, sizeof segment_base);
+  memcpy(cpu->segment_bounds, segment_bounds, sizeof segment_bounds);
+  cpu->segments_special = segments_special;
   if (pid > 0) {
     if (request->flags & CLONE_PARENT_SETTID)
       (void)guest_copy_out(request->parent_tid, &pid, sizeof pid);

@@ -6,6 +6,7 @@
 #include "Linux/syscall_functions.h"
 
 #include "Runtime/guest_memory.h"
+#include "Runtime/runtime.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ enum {
 /* The CPU's descriptor (SDM vol. 3, 3.4.5). */
 #define DESCRIPTOR_ACCESSED (UINT64_C(1) << 40)
 #define DESCRIPTOR_WRITABLE (UINT64_C(1) << 41) /* readable, for code */
+#define DESCRIPTOR_EXPANDS_DOWN (UINT64_C(1) << 42) /* data */
 #define DESCRIPTOR_CODE (UINT64_C(1) << 43)
 #define DESCRIPTOR_NOT_SYSTEM (UINT64_C(1) << 44)
 #define DESCRIPTOR_DPL_SHIFT 45
@@ -132,43 +134,106 @@ bool linux_segment_base(struct thread *thread, uint16_t selector, uint32_t *base
 }
 
 /* The checks of a load (SDM vol. 2, MOV to a segment register): every user segment has privilege level 3, so
- * only SS, which demands that the selector says so too, looks at that. */
-static bool may_load(uint64_t descriptor, enum segment segment, uint16_t selector) {
-  if (!(descriptor & DESCRIPTOR_PRESENT))
-    return false;
-  const bool code = descriptor & DESCRIPTOR_CODE;
+ * only SS and CS, which demand that the selector says so too, look at that. 0, or the vector of the fault. */
+static uint32_t check_load(uint64_t descriptor, enum segment segment, uint16_t selector) {
+  const bool code = descriptor & DESCRIPTOR_CODE, writable = descriptor & DESCRIPTOR_WRITABLE;
+  bool good;
   switch (segment) {
   case SEG_CS:
-    return code;
+    good = code && (selector & SELECTOR_RPL) == 3;
+    break;
   case SEG_SS:
-    return !code && descriptor & DESCRIPTOR_WRITABLE && (selector & SELECTOR_RPL) == 3;
+    good = !code && writable && (selector & SELECTOR_RPL) == 3;
+    break;
   default:
-    return !code || descriptor & DESCRIPTOR_WRITABLE; /* readable code */
+    good = !code || writable; /* readable code */
+  }
+  if (!good || !(descriptor & DESCRIPTOR_NOT_SYSTEM))
+    return TRAP_GP;
+  if (!(descriptor & DESCRIPTOR_PRESENT))
+    return segment == SEG_SS ? TRAP_SS : TRAP_NP;
+  return 0;
+}
+
+/* A null selector's segment has no offset that may be accessed. */
+static const struct segment_bounds no_bounds = {.low = 1, .high = 0};
+
+static struct segment_bounds bounds_of(uint64_t descriptor) {
+  const uint32_t limit = descriptor_limit(descriptor);
+  const bool code = descriptor & DESCRIPTOR_CODE, big = descriptor & DESCRIPTOR_32BIT,
+             writable = descriptor & DESCRIPTOR_WRITABLE;
+  struct segment_bounds bounds = {.high = limit, .rights = big ? SEGMENT_BIG : 0};
+  if (!code && descriptor & DESCRIPTOR_EXPANDS_DOWN) {
+    bounds.low = limit + 1;
+    bounds.high = big ? UINT32_MAX : UINT16_MAX;
+    if (limit >= bounds.high)
+      bounds.low = 1, bounds.high = 0;
+  }
+  if (!code || writable)
+    bounds.rights |= SEGMENT_READ;
+  if (!code && writable)
+    bounds.rights |= SEGMENT_WRITE;
+  return bounds;
+}
+
+/* Does usual code not do for this segment? It adds the bases of FS and GS, and checks nothing. A null FS or GS
+ * is what most programs have: those it does not check either. */
+static bool is_special(const struct segment_bounds *bounds, uint32_t base, enum segment segment, uint16_t selector) {
+  const uint32_t all = SEGMENT_READ | SEGMENT_WRITE;
+  const bool whole = bounds->low == 0 && bounds->high == UINT32_MAX;
+  switch (segment) {
+  case SEG_CS:
+    return !whole || base || !(bounds->rights & SEGMENT_READ) || !(bounds->rights & SEGMENT_BIG);
+  case SEG_SS:
+    return !whole || base || !(bounds->rights & SEGMENT_BIG);
+  case SEG_FS:
+  case SEG_GS:
+    return !is_null(selector) && (!whole || (bounds->rights & all) != all);
+  default:
+    return !whole || base || (bounds->rights & all) != all;
   }
 }
 
-bool linux_load_segment(struct cpu_state *cpu, enum segment segment, uint16_t selector) {
-  uint32_t base = 0;
-  if (is_null(selector)) {
-    if (segment == SEG_CS || segment == SEG_SS)
-      return false;
-  } else {
-    const uint64_t descriptor = find_descriptor(thread_of(cpu), selector);
-    if (!may_load(descriptor, segment, selector))
-      return false;
-    base = descriptor_base(descriptor);
-  }
+static void take_segment(struct cpu_state *cpu, enum segment segment, uint16_t selector, uint32_t base,
+                         struct segment_bounds bounds) {
   cpu->segment_selector[segment] = selector;
   cpu->segment_base[segment] = base;
-  return true;
+  cpu->segment_bounds[segment] = bounds;
+  const uint32_t bit = 1u << segment;
+  if (is_special(&bounds, base, segment, selector))
+    cpu->segments_special |= bit;
+  else
+    cpu->segments_special &= ~bit;
+}
+
+uint32_t linux_load_segment(struct cpu_state *cpu, enum segment segment, uint16_t selector) {
+  if (is_null(selector)) {
+    if (segment == SEG_CS || segment == SEG_SS)
+      return TRAP_GP;
+    take_segment(cpu, segment, selector, 0, no_bounds);
+    return 0;
+  }
+  const uint64_t descriptor = find_descriptor(thread_of(cpu), selector);
+  const uint32_t vector = check_load(descriptor, segment, selector);
+  if (vector == 0)
+    take_segment(cpu, segment, selector, descriptor_base(descriptor), bounds_of(descriptor));
+  return vector;
+}
+
+void segment_init(struct cpu_state *cpu) {
+  static const uint16_t selectors[SEG_COUNT] = {[SEG_CS] = SELECTOR_USER_CODE,
+                                                [SEG_SS] = SELECTOR_USER_DATA,
+                                                [SEG_DS] = SELECTOR_USER_DATA,
+                                                [SEG_ES] = SELECTOR_USER_DATA};
+  for (int segment = 0; segment < SEG_COUNT; segment++)
+    linux_load_segment(cpu, (enum segment)segment, selectors[segment]);
 }
 
 void segment_load_or_clear(struct cpu_state *cpu, enum segment segment, uint16_t selector) {
-  if (linux_load_segment(cpu, segment, selector))
+  if (linux_load_segment(cpu, segment, selector) == 0)
     return;
   const bool must_be_valid = segment == SEG_CS || segment == SEG_SS;
-  cpu->segment_selector[segment] = must_be_valid ? selector : 0;
-  cpu->segment_base[segment] = 0;
+  take_segment(cpu, segment, must_be_valid ? selector : 0, 0, no_bounds);
 }
 
 /* A TLS descriptor changed: registers that hold its selector see it. */

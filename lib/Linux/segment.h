@@ -19,9 +19,12 @@ struct guest_user_desc {
  * limit 0. False if there is no such segment that user code may load. */
 bool linux_segment_base(struct thread *thread, uint16_t selector, uint32_t *base, uint32_t *limit);
 
-/* Loads a segment register: selector and base, or false (#GP) with nothing changed. The runtime's
- * load_segment hook. */
-bool linux_load_segment(struct cpu_state *cpu, enum segment segment, uint16_t selector);
+/* Loads a segment register: 0, or the vector of the fault with nothing changed. The runtime's load_segment
+ * hook. */
+uint32_t linux_load_segment(struct cpu_state *cpu, enum segment segment, uint16_t selector);
+
+/* The segment registers that a program starts with; cpu->owner is there. */
+void segment_init(struct cpu_state *cpu);
 
 /* The same where the kernel would rather load a null selector than fail. */
 void segment_load_or_clear(struct cpu_state *cpu, enum segment segment, uint16_t selector);

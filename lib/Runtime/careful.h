@@ -1,4 +1,5 @@
-/* Code for a CPU in an unusual mode: single steps, alignment checks in the llvm tier (careful.c). */
+/* Code for a CPU in an unusual mode: single steps, segments that are not flat, 16-bit code, alignment checks in
+ * the llvm tier (careful.c). */
 #ifndef UEMU_RUNTIME_CAREFUL_H
 #define UEMU_RUNTIME_CAREFUL_H
 
@@ -14,5 +15,15 @@ uintptr_t careful_code(struct cpu_state *cpu, bool once, guest_addr *fault);
 /* The instruction that careful_code() was asked for has run to its end: must #DB follow? A fault, a system call
  * or a load of SS says so for it, and nothing follows. */
 bool careful_ended(struct engine_thread *thread);
+
+/* The instruction at cpu->eip, as the CPU's mode has it. */
+enum insn_status careful_decode(const struct cpu_state *cpu, struct insn *insn);
+
+/* May `bytes` bytes at *offset of a segment be accessed? Then *offset becomes their linear address; else the
+ * vector of the fault, whose error code is 0, is returned. */
+uint32_t careful_address(const struct cpu_state *cpu, enum segment segment, uint32_t *offset, uint32_t bytes, bool write);
+
+/* Is the stack pointer SP alone? */
+bool careful_stack_is_short(const struct cpu_state *cpu);
 
 #endif

@@ -57,6 +57,13 @@ static inline unsigned jump_cache_index(guest_addr eip) {
   return (unsigned)(eip * JUMP_CACHE_FACTOR) >> (32 - JUMP_CACHE_BITS);
 }
 
+/* What a segment register allows beside its base: the offsets from low to high; none if low is above high. */
+struct segment_bounds {
+  uint32_t low, high;
+  uint32_t rights; /* SEGMENT_* */
+};
+enum { SEGMENT_READ = 1, SEGMENT_WRITE = 2, SEGMENT_BIG = 4 /* D/B: 32-bit code, 32-bit stack */ };
+
 struct cpu_state {
   uint32_t gpr[GPR_COUNT];
   uint32_t eip;
@@ -83,6 +90,11 @@ struct cpu_state {
   uint8_t ymm_high[8][16] __attribute__((aligned(16)));
 
   struct jump_cache_entry jump_cache[JUMP_CACHE_SIZE];
+
+  /* Segments that are not flat (Runtime/careful.c): a bit for each register that usual code is wrong for.
+   * The bounds of the others are not looked at while there is no such bit, and all are right once there is. */
+  uint32_t segments_special;
+  struct segment_bounds segment_bounds[SEG_COUNT];
 };
 
 #define CPU_STATE_OFFSET(field, value)                                                                       \

@@ -120,6 +120,7 @@ enum { FETCH_PAGE_LIMIT = 96 };
 struct fetch {
   uint32_t page[FETCH_PAGE_LIMIT]; /* pages fetched from */
   unsigned page_count;
+  uint32_t mode;    /* enum cpu_mode: how instructions are decoded */
   bool unprotected; /* leave the pages writable: later writes to them go unseen */
 };
 /* As discover_options wants it; context is a struct fetch. */
@@ -136,9 +137,9 @@ uintptr_t translate_exit(guest_addr eip);
 uintptr_t translate_block(guest_addr eip, guest_addr *fault);
 /* Only the instruction at eip, to be run once: nothing else leads to it, and it does not have its page
  * protected, so that it can write there. */
-uintptr_t translate_once(guest_addr eip, uint32_t mode, guest_addr *fault);
-/* Only the instruction at eip, for a CPU in a mode (enum cpu_mode): nothing leads to it. NULL for 0. */
-const struct code_unit *translate_careful(guest_addr eip, uint32_t mode, guest_addr *fault);
+uintptr_t translate_once(guest_addr eip, const struct block_mode *mode, guest_addr *fault);
+/* The block at eip for a CPU in a mode: nothing leads to it. NULL for 0. */
+const struct code_unit *translate_careful(guest_addr eip, const struct block_mode *mode, guest_addr *fault);
 
 /* --- compiler.c: the shared object that has LLVM -------------------------------------------------------------- */
 

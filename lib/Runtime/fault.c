@@ -4,6 +4,7 @@
  * writes its operand may be a load and a store. The CPU asks for a writable page at the first of them, and
  * its error code says "write"; garbage collectors and the like look at that bit. And the host's segments do not
  * end where the guest's do. */
+#include "Runtime/careful.h"
 #include "Runtime/engine.h"
 #include "Runtime/guest_memory.h"
 

@@ -33,7 +33,7 @@ size_t fetch_code(void *context, guest_addr eip, const uint8_t **bytes) {
     return left < FETCH_SIZE ? left : FETCH_SIZE;
   /* Only an instruction that needs it brings in the next page. */
   struct insn insn;
-  if (insn_decode(&insn, *bytes, left, eip) != INSN_TRUNCATED)
+  if (insn_decode_mode(&insn, *bytes, left, eip, fetch->mode) != INSN_TRUNCATED)
     return left;
   return use_page(fetch, (eip + left) >> GUEST_PAGE_SHIFT) ? FETCH_SIZE : left;
 }

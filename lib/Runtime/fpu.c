@@ -87,7 +87,7 @@ static bool correct_pointers(const struct cpu_state *cpu, struct fpu_pointers *p
   if ((!kept && pointers->fcs != 0) || pointers->fip == 0 || !guest_instruction_of(pointers->fip, &eip))
     return false;
   pointers->fip = eip;
-  const struct fpu_insn insn = fpu_insn_at(eip);
+  const struct fpu_insn insn = fpu_insn_at(eip + cpu->segment_base[SEG_CS]);
   *opcode = insn.opcode;
   if (insn.has_memory) /* FDP is the offset in the segment */
     pointers->fdp -= cpu->segment_base[insn.segment];

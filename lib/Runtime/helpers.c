@@ -1,5 +1,6 @@
 /* The helpers that translated code calls (helpers.h). */
 #include "Runtime/helpers.h"
+#include "Runtime/careful.h"
 #include "Runtime/cpuid.h"
 #include "Runtime/engine.h"
 #include "Runtime/fpu.h"
@@ -33,22 +34,15 @@ static void helper_syscall(struct cpu_state *cpu) {
   engine.hooks.syscall(cpu);
 }
 static void helper_trap_ud(struct cpu_state *cpu) { raise_trap(cpu, TRAP_UD, 0, 0); }
-static bool decode_current(const struct cpu_state *cpu, struct insn *insn) {
-  uint8_t bytes[15];
-  size_t size = sizeof bytes;
-  while (size && guest_copy_in(bytes, cpu->eip, size) < 0)
-    size--;
-  return insn_decode(insn, bytes, size, cpu->eip) == INSN_OK;
-}
-
 /* The error code of a software interrupt that user code may not use names its gate: index, bit 1 for the IDT
  * (SDM vol. 3, 6.13). */
 static void helper_trap_gp(struct cpu_state *cpu) {
   enum { GATE = 8, IN_IDT = 2 };
   struct insn insn;
-  bool is_int = decode_current(cpu, &insn) && insn.form.mnemonic == ZYDIS_MNEMONIC_INT;
+  bool is_int = careful_decode(cpu, &insn) == INSN_OK && insn.form.mnemonic == ZYDIS_MNEMONIC_INT;
   raise_trap(cpu, TRAP_GP, is_int ? (insn.form.constant & 0xFF) * GATE + IN_IDT : 0, 0);
 }
+static void helper_trap_ss(struct cpu_state *cpu) { raise_trap(cpu, TRAP_SS, 0, 0); }
 static void helper_trap_de(struct cpu_state *cpu) { raise_trap(cpu, TRAP_DE, 0, 0); }
 static void helper_trap_br(struct cpu_state *cpu) { raise_trap(cpu, TRAP_BR, 0, 0); }
 static void helper_trap_db(struct cpu_state *cpu) { raise_trap(cpu, TRAP_DB, 0, 0); }
@@ -57,7 +51,7 @@ static void helper_trap_of(struct cpu_state *cpu) { raise_trap(cpu, TRAP_OF, 0, 
 
 static void helper_uncompiled(struct cpu_state *cpu) {
   struct insn insn;
-  decode_current(cpu, &insn);
+  careful_decode(cpu, &insn);
   engine_log("0x%08x: '%s' is not implemented: #UD", cpu->eip, insn_name(&insn.form));
   raise_trap(cpu, TRAP_UD, 0, 0);
 }
@@ -86,27 +80,62 @@ static bool alignment_is_good(struct cpu_state *cpu, guest_addr address, unsigne
   return false;
 }
 
+/* The linear address of `bytes` bytes on the stack. False: a fault was raised. */
+static bool stack_linear(struct cpu_state *cpu, uint32_t esp, unsigned bytes, bool write, guest_addr *address) {
+  *address = careful_stack_is_short(cpu) ? esp & 0xFFFF : esp;
+  const uint32_t vector = careful_address(cpu, SEG_SS, address, bytes, write);
+  if (vector)
+    raise_trap(cpu, vector, 0, 0);
+  return !vector && alignment_is_good(cpu, *address, bytes);
+}
+
+static bool push_word(struct cpu_state *cpu, uint32_t esp, uint32_t word, unsigned size) {
+  guest_addr address;
+  if (!stack_linear(cpu, esp, size, true, &address))
+    return false;
+  if (guest_copy_out(address, &word, size) == 0)
+    return true;
+  raise_page_fault(cpu, address, true);
+  return false;
+}
+
+static void set_stack(struct cpu_state *cpu, uint32_t esp) {
+  const uint32_t kept = careful_stack_is_short(cpu) ? 0xFFFF0000 : 0;
+  cpu->gpr[GPR_ESP] = (cpu->gpr[GPR_ESP] & kept) | (esp & ~kept);
+}
+
+static bool pop_words(struct cpu_state *cpu, unsigned size, uint32_t words[], unsigned count) {
+  for (unsigned i = 0; i < count; i++) {
+    guest_addr from;
+    words[i] = 0;
+    if (!stack_linear(cpu, cpu->gpr[GPR_ESP] + size * i, size, false, &from))
+      return false;
+    if (guest_copy_in(&words[i], from, size) < 0) {
+      raise_page_fault(cpu, from, false);
+      return false;
+    }
+  }
+  return true;
+}
+
 static void push_flags(struct cpu_state *cpu, unsigned size) {
-  uint32_t flags = cpu_eflags(cpu) & ~(uint32_t)(EFLAGS_RF | EFLAGS_VM);
-  guest_addr esp = cpu->gpr[GPR_ESP] - size;
-  if (!alignment_is_good(cpu, esp, size))
-    return;
-  if (guest_copy_out(esp, &flags, size) < 0)
-    raise_page_fault(cpu, esp, true);
-  else
-    cpu->gpr[GPR_ESP] = esp;
+  uint32_t flags = cpu_eflags(cpu) & ~(uint32_t)(EFLAGS_RF | EFLAGS_VM), esp = cpu->gpr[GPR_ESP] - size;
+  if (push_word(cpu, esp, flags, size))
+    set_stack(cpu, esp);
+}
+
+/* What a pop of `size` bytes changes. */
+static void take_flags(struct cpu_state *cpu, uint32_t flags, unsigned size) {
+  const uint32_t mask = size == 4 ? POPF_MASK : POPF_MASK & 0xFFFF;
+  cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~mask) | (flags & mask));
 }
 
 static void pop_flags(struct cpu_state *cpu, unsigned size) {
-  uint32_t flags = cpu_eflags(cpu);
-  if (!alignment_is_good(cpu, cpu->gpr[GPR_ESP], size))
+  uint32_t flags;
+  if (!pop_words(cpu, size, &flags, 1))
     return;
-  if (guest_copy_in(&flags, cpu->gpr[GPR_ESP], size) < 0) {
-    raise_page_fault(cpu, cpu->gpr[GPR_ESP], false);
-    return;
-  }
-  cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~(uint32_t)POPF_MASK) | (flags & POPF_MASK));
-  cpu->gpr[GPR_ESP] += size;
+  take_flags(cpu, flags, size);
+  set_stack(cpu, cpu->gpr[GPR_ESP] + size);
 }
 
 static void helper_pushf(struct cpu_state *cpu) { push_flags(cpu, 4); }
@@ -116,10 +145,16 @@ static void helper_popf16(struct cpu_state *cpu) { pop_flags(cpu, 2); }
 
 /* --- Segments -------------------------------------------------------------------------------------------- */
 
+/* Loads it, or raises what is wrong with the selector. */
+static bool take_selector(struct cpu_state *cpu, enum segment segment, uint16_t selector) {
+  const uint32_t vector = engine.hooks.load_segment(cpu, segment, selector);
+  if (vector)
+    raise_trap(cpu, vector, selector & ~3u, 0);
+  return vector == 0;
+}
+
 static void load_segment(struct cpu_state *cpu, enum segment segment) {
-  uint16_t selector = (uint16_t)cpu->helper_argument;
-  if (!engine.hooks.load_segment(cpu, segment, selector))
-    raise_trap(cpu, TRAP_GP, selector & ~3u, 0);
+  take_selector(cpu, segment, (uint16_t)cpu->helper_argument);
 }
 
 static void helper_load_es(struct cpu_state *cpu) { load_segment(cpu, SEG_ES); }
@@ -133,22 +168,6 @@ static void helper_load_ds(struct cpu_state *cpu) { load_segment(cpu, SEG_DS); }
 static void helper_load_fs(struct cpu_state *cpu) { load_segment(cpu, SEG_FS); }
 static void helper_load_gs(struct cpu_state *cpu) { load_segment(cpu, SEG_GS); }
 
-/* --- Far transfers within the flat code segment ------------------------------------------------------------- */
-
-static bool pop_words(struct cpu_state *cpu, unsigned size, uint32_t words[], unsigned count) {
-  for (unsigned i = 0; i < count; i++) {
-    words[i] = 0;
-    guest_addr from = cpu->gpr[GPR_ESP] + size * i;
-    if (!alignment_is_good(cpu, from, size))
-      return false;
-    if (guest_copy_in(&words[i], from, size) < 0) {
-      raise_page_fault(cpu, from, false);
-      return false;
-    }
-  }
-  return true;
-}
-
 /* All eight but esp, edi first. */
 static void pop_all(struct cpu_state *cpu, unsigned size) {
   uint32_t words[GPR_COUNT];
@@ -158,21 +177,51 @@ static void pop_all(struct cpu_state *cpu, unsigned size) {
   for (unsigned i = 0; i < GPR_COUNT; i++)
     if (i != GPR_ESP)
       cpu->gpr[i] = (cpu->gpr[i] & kept) | words[GPR_COUNT - 1 - i];
-  cpu->gpr[GPR_ESP] += size * GPR_COUNT;
+  set_stack(cpu, cpu->gpr[GPR_ESP] + size * GPR_COUNT);
 }
 
 static void helper_popa(struct cpu_state *cpu) { pop_all(cpu, 4); }
 static void helper_popa16(struct cpu_state *cpu) { pop_all(cpu, 2); }
 
-/* Goes on at selector:offset, if the selector is the flat code segment's; else #GP. */
-static bool far_go(struct cpu_state *cpu, uint16_t selector, uint32_t offset) {
-  if (selector != cpu->segment_selector[SEG_CS]) {
-    raise_trap(cpu, TRAP_GP, selector & ~3u, 0);
-    return false;
-  }
+/* --- Far transfers, and near ones with a 16-bit operand ------------------------------------------------------- */
+
+/* The code segment, for when a transfer fails after it was loaded. */
+struct code_segment {
+  struct segment_bounds bounds;
+  uint32_t base, special;
+  uint16_t selector;
+};
+
+static struct code_segment code_segment_of(const struct cpu_state *cpu) {
+  return (struct code_segment){cpu->segment_bounds[SEG_CS], cpu->segment_base[SEG_CS], cpu->segments_special,
+                               cpu->segment_selector[SEG_CS]};
+}
+
+static void code_segment_restore(struct cpu_state *cpu, const struct code_segment *from) {
+  cpu->segment_bounds[SEG_CS] = from->bounds;
+  cpu->segment_base[SEG_CS] = from->base;
+  cpu->segments_special = from->special;
+  cpu->segment_selector[SEG_CS] = from->selector;
+}
+
+static bool offset_is_good(const struct cpu_state *cpu, uint32_t offset) {
+  return !cpu->segments_special || offset <= cpu->segment_bounds[SEG_CS].high;
+}
+
+static void go(struct cpu_state *cpu, uint32_t offset) {
   cpu->eip = offset;
   runtime_redirect(cpu);
-  return true;
+}
+
+/* Loads CS for going on at `offset`. False: a fault was raised, and CS is as it was. */
+static bool enter_code(struct cpu_state *cpu, uint16_t selector, uint32_t offset) {
+  const struct code_segment before = code_segment_of(cpu);
+  const uint32_t vector = engine.hooks.load_segment(cpu, SEG_CS, selector);
+  if (vector == 0 && offset_is_good(cpu, offset))
+    return true;
+  code_segment_restore(cpu, &before);
+  raise_trap(cpu, vector ? vector : TRAP_GP, vector ? selector & ~3u : 0, 0);
+  return false;
 }
 
 static void far_return(struct cpu_state *cpu, const struct insn *insn) {
@@ -180,55 +229,103 @@ static void far_return(struct cpu_state *cpu, const struct insn *insn) {
   bool interrupt = insn->form.mnemonic != ZYDIS_MNEMONIC_RET;
   uint32_t words[3];
   unsigned count = interrupt ? 3 : 2;
-  if (!pop_words(cpu, size, words, count) || !far_go(cpu, (uint16_t)words[1], words[0]))
+  if (!pop_words(cpu, size, words, count) || !enter_code(cpu, (uint16_t)words[1], words[0]))
     return;
-  cpu->gpr[GPR_ESP] += size * count + (interrupt ? 0 : insn->imm[0]);
-  if (interrupt) {
-    uint32_t mask = size == 4 ? POPF_MASK : POPF_MASK & 0xFFFF;
-    cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~mask) | (words[2] & mask));
-  }
+  set_stack(cpu, cpu->gpr[GPR_ESP] + size * count + (interrupt ? 0 : insn->imm[0]));
+  if (interrupt)
+    take_flags(cpu, words[2], size);
+  go(cpu, words[0]);
 }
 
-static uint32_t memory_operand_address(const struct cpu_state *cpu, const struct insn *insn) {
+static uint32_t memory_operand_offset(const struct cpu_state *cpu, const struct insn *insn) {
   const struct operand *op = &insn->form.op[0];
   uint32_t address = op->has_disp ? insn->disp : 0;
   if (op->reg != REGISTER_NONE)
     address += cpu->gpr[op->reg];
   if (op->index != REGISTER_NONE)
     address += cpu->gpr[op->index] << op->scale;
-  return op->segment ? address + cpu->segment_base[op->segment - 1] : address;
+  return insn->form.attributes & INSN_ADDRESS16 ? address & 0xFFFF : address;
+}
+
+/* Reads `size` bytes of the memory operand, from `skip` on. False: a fault was raised. */
+static bool read_operand(struct cpu_state *cpu, const struct insn *insn, unsigned skip, void *to, unsigned size) {
+  const unsigned segment = insn->form.op[0].segment;
+  guest_addr from = memory_operand_offset(cpu, insn) + skip;
+  const uint32_t vector = careful_address(cpu, segment ? (enum segment)(segment - 1) : SEG_DS, &from, size, false);
+  if (vector) {
+    raise_trap(cpu, vector, 0, 0);
+    return false;
+  }
+  if (!alignment_is_good(cpu, from, size))
+    return false;
+  if (guest_copy_in(to, from, size) == 0)
+    return true;
+  raise_page_fault(cpu, from, false);
+  return false;
 }
 
 static void far_jump(struct cpu_state *cpu, const struct insn *insn) {
   uint32_t offset = insn->imm[0];
   uint16_t selector = (uint16_t)insn->imm[1];
-  unsigned size = insn->form.operand_width;
+  const unsigned size = insn->form.operand_width;
   if (insn->form.op[0].kind == OPERAND_MEMORY) {
-    guest_addr from = memory_operand_address(cpu, insn);
     offset = 0;
-    if (guest_copy_in(&offset, from, size) < 0 || guest_copy_in(&selector, from + size, 2) < 0) {
-      raise_page_fault(cpu, from, false);
+    if (!read_operand(cpu, insn, 0, &offset, size) || !read_operand(cpu, insn, size, &selector, 2))
       return;
-    }
   }
-  uint32_t frame[2] = {insn_next(insn), cpu->segment_selector[SEG_CS]};
-  guest_addr esp = cpu->gpr[GPR_ESP] - 8;
-  bool call = insn->form.mnemonic == ZYDIS_MNEMONIC_CALL;
-  if (call && selector == cpu->segment_selector[SEG_CS] && guest_copy_out(esp, frame, sizeof frame) < 0) {
-    raise_page_fault(cpu, esp, true);
+  /* The selector's privilege level becomes the current one. */
+  enum { RPL_USER = 3 };
+  const struct code_segment before = code_segment_of(cpu);
+  selector = selector > RPL_USER ? selector | RPL_USER : 0;
+  if (!enter_code(cpu, selector, offset))
+    return;
+  if (insn->form.mnemonic == ZYDIS_MNEMONIC_CALL) {
+    /* A push that faults does so in the old segment. */
+    const uint32_t esp = cpu->gpr[GPR_ESP];
+    code_segment_restore(cpu, &before);
+    if (!push_word(cpu, esp - size, before.selector, size) || !push_word(cpu, esp - 2 * size, insn_next(insn), size) ||
+        !enter_code(cpu, selector, offset))
+      return;
+    set_stack(cpu, esp - 2 * size);
+  }
+  go(cpu, offset);
+}
+
+/* A call or return with a 16-bit operand, outside 16-bit code. */
+static void near_short(struct cpu_state *cpu, const struct insn *insn) {
+  enum { WORD = 2 };
+  uint32_t target = 0;
+  if (insn->form.mnemonic == ZYDIS_MNEMONIC_RET) {
+    if (!pop_words(cpu, WORD, &target, 1))
+      return;
+  } else if (insn->form.op[0].kind == OPERAND_RELATIVE) {
+    target = insn->target;
+  } else if (insn->form.op[0].kind == OPERAND_GPR) {
+    target = (uint16_t)cpu->gpr[insn->form.op[0].reg];
+  } else if (!read_operand(cpu, insn, 0, &target, WORD)) {
     return;
   }
-  if (far_go(cpu, selector, offset) && call)
-    cpu->gpr[GPR_ESP] = esp;
+  if (!offset_is_good(cpu, target)) {
+    raise_trap(cpu, TRAP_GP, 0, 0);
+    return;
+  }
+  uint32_t esp = cpu->gpr[GPR_ESP] + WORD + insn->imm[0];
+  if (insn->form.mnemonic != ZYDIS_MNEMONIC_RET) {
+    esp = cpu->gpr[GPR_ESP] - WORD;
+    if (!push_word(cpu, esp, insn_next(insn), WORD))
+      return;
+  }
+  set_stack(cpu, esp);
+  go(cpu, target);
 }
 
 static void helper_far(struct cpu_state *cpu) {
   struct insn insn;
-  if (!decode_current(cpu, &insn)) {
+  if (careful_decode(cpu, &insn) != INSN_OK)
     raise_trap(cpu, TRAP_UD, 0, 0);
-    return;
-  }
-  if (insn.form.mnemonic == ZYDIS_MNEMONIC_JMP || insn.form.mnemonic == ZYDIS_MNEMONIC_CALL)
+  else if (insn.flow != FLOW_TRAP)
+    near_short(cpu, &insn);
+  else if (insn.form.mnemonic == ZYDIS_MNEMONIC_JMP || insn.form.mnemonic == ZYDIS_MNEMONIC_CALL)
     far_jump(cpu, &insn);
   else
     far_return(cpu, &insn);

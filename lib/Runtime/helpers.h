@@ -12,6 +12,7 @@
   X(syscall)      /* int 0x80; eip is after it */                                                            \
   X(trap_ud)      /* #UD; eip is at the instruction, as for the next ones */                                 \
   X(trap_gp)      /* #GP(0) */                                                                               \
+  X(trap_ss)      /* #SS(0) */                                                                               \
   X(trap_de)      /* #DE */                                                                                  \
   X(trap_br)      /* #BR */                                                                                  \
   X(trap_db)      /* #DB of int1; eip is after it, as for the next ones */                                   \

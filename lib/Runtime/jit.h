@@ -58,16 +58,23 @@ struct jit_block {
   char why[160]; /* on failure: the reason */
 };
 
-/* Compiles one basic block for a CPU in a mode (enum cpu_mode), insns[0..count), count at most JIT_BLOCK_LIMIT, or as many of the first of them as can be. 0; -ENOTSUP
+/* What CPU a block is for. */
+struct block_mode {
+  uint32_t bits;      /* enum cpu_mode */
+  uint32_t code_base; /* of the code segment, which eip is an offset in */
+  uint32_t code_high; /* the highest offset in it; UINT32_MAX if it is flat */
+};
+
+/* Compiles one basic block for a CPU in a mode, insns[0..count), count at most JIT_BLOCK_LIMIT, or as many of the first of them as can be. 0; -ENOTSUP
  * if the lifter has no meaning for the first one; -ENOMEM if the code cache is full; -EIO if LLVM
  * failed. */
-int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count, uint32_t mode,
+int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count, const struct block_mode *mode,
                       struct jit_block *block);
 
 /* What the shared object offers, by the name jit_interface. */
 struct jit_interface {
   int (*compile_stencils)(const struct stencil_source *, unsigned, const struct stencil_sink *);
-  int (*compile_block)(const struct jit_host *, const struct insn *, unsigned, uint32_t mode, struct jit_block *);
+  int (*compile_block)(const struct jit_host *, const struct insn *, unsigned, const struct block_mode *, struct jit_block *);
 };
 extern const struct jit_interface jit_interface;
 

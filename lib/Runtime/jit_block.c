@@ -332,7 +332,7 @@ static void find_x87(struct jit_block *block, const struct insn *insns) {
 }
 
 /* *count instructions; if one of them cannot be lifted, -ENOTSUP, and *count is how many before it can. */
-static int compile(const struct jit_host *host, const struct insn *insns, unsigned *count, uint32_t mode,
+static int compile(const struct jit_host *host, const struct insn *insns, unsigned *count, const struct block_mode *mode,
                    struct jit_block *block) {
   char name[24];
   struct lifter lifter;
@@ -340,7 +340,8 @@ static int compile(const struct jit_host *host, const struct insn *insns, unsign
   snprintf(name, sizeof name, "block_%08x", insns[0].eip);
   block->why[0] = '\0';
   lifter_init(&lifter, LIFT_BLOCK);
-  lifter.mode = mode;
+  lifter.mode = mode->bits;
+  lifter.code_high = mode->code_high;
   LLVMContextSetDiagnosticHandler(lifter.context, diagnose, block->why);
   if (!lifter_function(&lifter, name, insns, *count, FLAGS_ALL)) {
     snprintf(block->why, sizeof block->why, "%s", lifter.failure);
@@ -358,7 +359,7 @@ static int compile(const struct jit_host *host, const struct insn *insns, unsign
   return status;
 }
 
-int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count, uint32_t mode,
+int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count, const struct block_mode *mode,
                       struct jit_block *block) {
   memset(block, 0, sizeof *block);
   if (!start(host, block->why, sizeof block->why))

@@ -27,6 +27,7 @@ enum trap_vector {
   TRAP_BR = 5,  /* bound */
   TRAP_UD = 6,  /* invalid opcode */
   TRAP_NM = 7,
+  TRAP_NP = 11,
   TRAP_SS = 12,
   TRAP_GP = 13,
   TRAP_PF = 14,
@@ -51,8 +52,9 @@ struct runtime_hooks {
   /* cpu->interrupt was set: a safe point was reached; eip is the next instruction. The hook
    * clears cpu->interrupt itself, before it looks for what is pending. */
   void (*interrupt)(struct cpu_state *cpu);
-  /* mov to a segment register and its kin: sets the selector and base of `segment`. False: #GP. */
-  bool (*load_segment)(struct cpu_state *cpu, enum segment segment, uint16_t selector);
+  /* mov to a segment register and its kin: sets the selector, base and bounds of `segment`. 0, or the vector
+   * of the fault, whose error code names the selector. */
+  uint32_t (*load_segment)(struct cpu_state *cpu, enum segment segment, uint16_t selector);
 };
 
 enum runtime_tier { RUNTIME_TIER_STENCIL, RUNTIME_TIER_LLVM };

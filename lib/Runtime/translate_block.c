@@ -15,22 +15,39 @@ enum { HELPER_JUMP_SIZE = 16 };
 /* The translation under way. One at a time: the engine lock is held. */
 static struct {
   struct fetch fetch;
+  guest_addr code_base; /* of the code segment, which eip is an offset in */
   struct insn insn[JIT_BLOCK_LIMIT];
   unsigned count;
   struct jit_block block;
   struct unit_insn row[1 + JIT_BLOCK_LIMIT]; /* the entry, then x87 instructions */
 } work;
 
+/* The instruction at eip, of which `room` bytes lie within the code segment's limit: beyond it is #GP. False, with
+ * *fault set to the linear address, if it cannot be fetched. */
+static bool decode_one(struct insn *insn, guest_addr eip, uint64_t room, const struct block_mode *mode, guest_addr *fault) {
+  const guest_addr linear = eip + mode->code_base;
+  const uint8_t *bytes;
+  size_t size = room ? fetch_code(&work.fetch, linear, &bytes) : 0;
+  const bool is_cut = size > room || room == 0;
+  if (size > room)
+    size = (size_t)room;
+  if (size && insn_decode_mode(insn, bytes, size, eip, mode->bits) != INSN_TRUNCATED)
+    return true;
+  *fault = linear + (guest_addr)size;
+  if (is_cut)
+    insn_make_protected(insn, eip);
+  return is_cut;
+}
+
 /* The instructions from eip up to one that does not just go on to the next. */
-static bool decode_block(guest_addr eip, unsigned limit, guest_addr *fault) {
+static bool decode_block(guest_addr eip, unsigned limit, const struct block_mode *mode, guest_addr *fault) {
+  work.fetch.mode = mode->bits;
+  work.code_base = mode->code_base;
   for (work.count = 0; work.count < limit;) {
-    const uint8_t *bytes;
-    size_t size = fetch_code(&work.fetch, eip, &bytes);
     struct insn *insn = &work.insn[work.count];
-    if (size == 0 || insn_decode(insn, bytes, size, eip) == INSN_TRUNCATED) {
-      *fault = eip + (guest_addr)size;
+    const uint64_t room = eip > mode->code_high ? 0 : (uint64_t)mode->code_high - eip + 1;
+    if (!decode_one(insn, eip, room, mode, fault))
       break;
-    }
     work.count++;
     if (insn_uses_ymm(&insn->form))
       runtime_use_ymm();
@@ -43,7 +60,8 @@ static bool decode_block(guest_addr eip, unsigned limit, guest_addr *fault) {
 
 /* The pages of the instructions that were compiled; decoding may have looked further. */
 static unsigned keep_pages(const struct insn *last) {
-  guest_addr low = work.insn[0].eip & ~(guest_addr)(4096 - 1), high = insn_next(last) - 1;
+  guest_addr low = (work.insn[0].eip + work.code_base) & ~(guest_addr)(4096 - 1);
+  guest_addr high = insn_next(last) + work.code_base - 1;
   unsigned kept = 0;
   for (unsigned i = 0; i < work.fetch.page_count; i++)
     if ((work.fetch.page[i] << 12) - low <= high - low)
@@ -79,7 +97,7 @@ static const struct code_unit *add_uncompiled(bool linked) {
   return add_unit(&unit, linked);
 }
 
-static const struct code_unit *compile(bool linked, uint32_t mode) {
+static const struct code_unit *compile(bool linked, const struct block_mode *mode) {
   static const struct jit_host host = {code_cache_open_in_place, code_cache_close, stub_address, NULL};
   struct jit_host with_dump = host;
   struct jit_block *block = &work.block;
@@ -107,20 +125,23 @@ static const struct code_unit *compile(bool linked, uint32_t mode) {
   return add_unit(&unit, linked);
 }
 
+static const struct block_mode usual = {.code_high = UINT32_MAX};
+
 uintptr_t translate_block(guest_addr eip, guest_addr *fault) {
   work.fetch.page_count = 0;
   work.fetch.unprotected = false;
-  return decode_block(eip, JIT_BLOCK_LIMIT, fault) ? (uintptr_t)compile(true, 0)->code : 0;
+  return decode_block(eip, JIT_BLOCK_LIMIT, &usual, fault) ? (uintptr_t)compile(true, &usual)->code : 0;
 }
 
-const struct code_unit *translate_careful(guest_addr eip, uint32_t mode, guest_addr *fault) {
+const struct code_unit *translate_careful(guest_addr eip, const struct block_mode *mode, guest_addr *fault) {
   work.fetch.page_count = 0;
   work.fetch.unprotected = false;
-  return decode_block(eip, 1, fault) ? compile(false, mode) : NULL;
+  unsigned limit = mode->bits & MODE_SINGLE ? 1 : JIT_BLOCK_LIMIT;
+  return decode_block(eip, limit, mode, fault) ? compile(false, mode) : NULL;
 }
 
-uintptr_t translate_once(guest_addr eip, uint32_t mode, guest_addr *fault) {
+uintptr_t translate_once(guest_addr eip, const struct block_mode *mode, guest_addr *fault) {
   work.fetch.page_count = 0;
   work.fetch.unprotected = true;
-  return decode_block(eip, 1, fault) ? (uintptr_t)compile(false, mode)->code : 0;
+  return decode_block(eip, 1, mode ? mode : &usual, fault) ? (uintptr_t)compile(false, mode ? mode : &usual)->code : 0;
 }

@@ -110,7 +110,7 @@ static void set_tf(int signal, siginfo_t *info, void *context) {
 static void by_sigreturn(void) {
   extern const char start_sigreturn[];
   stop_after = 3;
-  __asm__ volatile("movl $37, %%eax; int $0x80\nstart_sigreturn: nop; nop; nop; nop; nop; xorl %%ecx, %%ecx"
+  __asm__ volatile("movl $37, %%eax; testl %%eax, %%eax; int $0x80\nstart_sigreturn: nop; nop; nop; nop; nop; xorl %%ecx, %%ecx"
                    :
                    : "b"(getpid()), "c"(SIGUSR1)
                    : "memory");

@@ -106,8 +106,7 @@ static struct cpu_state *first_cpu(const struct loader_image *image) {
     fail(EXIT_CANNOT_RUN, "out of memory for the first thread");
   cpu->eip = image->entry;
   cpu->gpr[GPR_ESP] = image->stack;
-  for (unsigned i = 0; i < SEG_COUNT; i++)
-    cpu->segment_selector[i] = i == SEG_CS ? SELECTOR_USER_CODE : i < SEG_FS ? SELECTOR_USER_DATA : 0;
+  segment_init(cpu);
   return cpu;
 }
 

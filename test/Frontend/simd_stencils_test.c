@@ -156,6 +156,8 @@ static void every_pair_with_a_compare_has_a_stencil(void **state) {
       {0x0F, 0x2F, 0x8B, 1, 2, 3, 4},             /* comiss xmm1, [ebx+disp] */
       {0x64, 0x66, 0x0F, 0x2E, 0x8C, 0xBB, 1, 2}, /* ucomisd xmm1, fs:[ebx+edi*4+disp] */
       {0x67, 0x66, 0x0F, 0x2F, 0x40, 0x10},       /* comisd xmm0, [bx+si+16] */
+      {0xC5, 0xF9, 0x2E, 0xC1},                   /* vucomisd xmm0, xmm1 */
+      {0xC5, 0xF8, 0x2F, 0x8B, 1, 2, 3, 4},       /* vcomiss xmm1, [ebx+disp] */
       {0xDF, 0xE9},                               /* fucomip st(1) */
       {0xDB, 0xF2},                               /* fcomi st(2) */
   };

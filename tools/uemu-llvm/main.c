@@ -164,6 +164,7 @@ int main(int argc, char **argv) {
   const struct loader_options load = {.stack_limit = stack_limit(),
                                       .argv0 = options.argv0,
                                       .hwcap = guest_cpuid(1, 0).edx,
+                                      .min_signal_stack = (uint32_t)getauxval(AT_MINSIGSTKSZ),
                                       .hwcap2 = (uint32_t)getauxval(AT_HWCAP2),
                                       .personality = (uint32_t)personality(0xFFFFFFFF)};
   static struct loader_image image;

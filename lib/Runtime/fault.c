@@ -32,9 +32,8 @@ static bool changes_memory(const struct insn *insn) {
   return false;
 }
 
-/* The unit in which the operand is accessed: FPU environments and states go word by word, ten bytes as eight and
- * two; the clflush family asks for one byte, and
- * masked moves for each element. */
+/* The unit in which the operand is accessed: bound reads its two limits, FPU environments and states go word by
+ * word, ten bytes as eight and two, masked moves by element; the clflush family asks for one byte. */
 static uint32_t unit_of_access(const struct insn *insn, uint32_t size) {
   switch (size) {
   case 10:
@@ -53,6 +52,8 @@ static uint32_t unit_of_access(const struct insn *insn, uint32_t size) {
   case ZYDIS_MNEMONIC_CLFLUSHOPT:
   case ZYDIS_MNEMONIC_CLWB:
     return 1;
+  case ZYDIS_MNEMONIC_BOUND:
+    return size / 2;
   case ZYDIS_MNEMONIC_VMASKMOVPS:
   case ZYDIS_MNEMONIC_VPMASKMOVD:
     return 4;

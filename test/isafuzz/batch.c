@@ -6,7 +6,8 @@
 
 enum { JUMP = 0xe9, JUMP_LENGTH = 5, HLT = 0xf4, SHORT_REACH = 128 };
 
-_Static_assert(PROGRAM_LIMIT *(2 * SHORT_REACH + 16 + CODE_LIMIT + JUMP_LENGTH) <= CODE_PAGES * CASE_PAGE,
+_Static_assert(PROGRAM_LIMIT *(2 * SHORT_REACH + 16 + CODE_LIMIT + NOP_COUNT + JUMP_LENGTH) <=
+                   CODE_PAGES * CASE_PAGE,
                "all programs fit");
 
 void batch_lay_out(struct job *job, const struct program *programs, unsigned count, uint32_t exit) {
@@ -29,6 +30,10 @@ void batch_lay_out(struct job *job, const struct program *programs, unsigned cou
     entry->entry = CODE_ADDRESS + at;
     memcpy(code + at, program->code, program->length);
     at += program->length;
+    if (program->random_bytes) {
+      memset(code + at, NOP, NOP_COUNT);
+      at += NOP_COUNT;
+    }
     uint32_t distance = exit - (CODE_ADDRESS + at + JUMP_LENGTH);
     code[at] = JUMP;
     memcpy(code + at + 1, &distance, sizeof distance);

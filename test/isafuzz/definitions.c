@@ -24,7 +24,8 @@ static const char segments[] = "group segments was not asked for";
 static const char traps[] = "group traps was not asked for";
 static const char transfer16[] = "group transfer16 was not asked for";
 static const char vex[] = "group vex was not asked for, or the host has no AVX";
-static const char xsave[] = "group xsave was not asked for, or the host has no AVX";
+static const char xsave[] =
+    "group xsave was not asked for: with AVX-512 the host's area and components are others";
 
 #define M(name) ZYDIS_MNEMONIC_##name
 static const struct exclusion exclusions[] = {

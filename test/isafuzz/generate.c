@@ -462,6 +462,7 @@ void program_make(struct random *random, const struct definitions *definitions, 
       program->length = RANDOM_BYTES;
       for (unsigned i = 0; i < RANDOM_BYTES; i++)
         program->code[i] = (uint8_t)random_next(random);
+      memset(program->code + RANDOM_BYTES, NOP, NOP_COUNT);
     } else {
       unsigned count = mode == MODE_SINGLE ? 1 : 2 + random_below(random, LONGEST - 1);
       make_instructions(random, definitions, wishes, count, program);
@@ -469,7 +470,7 @@ void program_make(struct random *random, const struct definitions *definitions, 
         program->length = (uint8_t)(program->length - random_below(random, 3));
     }
     struct masks masks;
-    if (program->random_bytes ? !definitions_exclude(definitions, program->code, program->length)
+    if (program->random_bytes ? !definitions_exclude(definitions, program->code, RANDOM_BYTES + NOP_COUNT)
                               : program->length && program_analyse(definitions, program, &masks))
       return;
   }

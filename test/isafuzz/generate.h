@@ -16,6 +16,9 @@ static inline bool random_chance(struct random *random, uint32_t percent) {
 }
 
 enum { CODE_LIMIT = 128, INSN_LIMIT = 24, RANDOM_BYTES = 64 };
+/* So many NOPs follow random bytes, so that an instruction that they leave unfinished is one that was looked
+ * at. */
+enum { NOP = 0x90, NOP_COUNT = 15 };
 
 struct program {
   uint8_t code[CODE_LIMIT];

@@ -209,8 +209,8 @@ static const char usage[] =
     "  --states N           (64) states a batch\n"
     "  --mode LIST          of single, sequence, bytes (all)\n"
     "  --only LIST          only these mnemonics\n"
-    "  --with LIST          also instructions of these groups: segments, traps, transfer16\n"
-    "  --without LIST       not those of these groups: vex, xsave\n"
+    "  --with LIST          also instructions of these groups: segments, traps, transfer16, xsave\n"
+    "  --without LIST       not those of these groups: vex\n"
     "  --exact-flags        compare undefined flags, too\n"
     "  --failures N         (20) stop after so many different ones\n"
     "  --coverage           name the definitions that were left out or never executed\n"
@@ -353,7 +353,7 @@ int main(int argc, char *argv[]) {
                             .states = 64,
                             .pages = 8,
                             /* The emulator reports what the host has. */
-                            .groups = __builtin_cpu_supports("avx") ? GROUP_VEX | GROUP_XSAVE : 0,
+                            .groups = __builtin_cpu_supports("avx") ? GROUP_VEX : 0,
                             .modes = MODE_SINGLE | MODE_SEQUENCE | MODE_BYTES,
                             .failures = 20};
   read_options(argc, argv, &options);

@@ -4,9 +4,10 @@
  * Stencil code is written through a second mapping: the range is made of chunks, each shared
  * memory of its own that is mapped executable at its place in the range and writable elsewhere. (It is
  * doubled by mremap(2): a memfd would need a descriptor, and the guest may have used them up.) Adding code
- * so needs no system call, and disturbs no thread that runs in the same page. Code never changes
- * once it has run, so after a fork parent and child go on sharing the chunks that they have; the
- * child only leaves the rest of the current one to its parent and starts another.
+ * so needs no system call, and disturbs no thread that runs in the same page. After a fork parent and child
+ * go on sharing the chunks that they have; the child leaves the rest of the current one to its parent and
+ * starts another. Of code that has run nothing changes but where exits jump (unit.c), and in what is shared
+ * they only ever change to the way that is right for all.
  *
  * LLVM's linker writes code where it will run. For the llvm tier the range is ordinary memory
  * instead: the pages below `head` are executable, those above writable, and the page that head is
@@ -25,14 +26,16 @@ enum { PAGE = 4096, CHUNK_SIZE = 4 << 20, POPULATE_SIZE = 1 << 15 };
 struct code_cache code_cache;
 
 static bool in_place;
-static uint8_t *chunk_writable; /* the current chunk's second mapping; NULL: no chunk yet */
-static uintptr_t chunk_end;     /* in the range */
-static uintptr_t populated;     /* in the range: up to here the chunk has memory */
+static uint8_t *writable_chunk[CODE_SIZE / CHUNK_SIZE]; /* second mappings */
+static uint32_t shared_end; /* what is below this offset, other processes may run, too */
+static uintptr_t chunk_end; /* in the range */
+static uintptr_t populated; /* in the range: up to here the chunk has memory */
 
 int code_cache_init(bool write_in_place) {
   in_place = write_in_place;
   size_t slots = SLOT_LIMIT * (sizeof(uint64_t) + sizeof(struct slot_target));
-  uint8_t *memory = mmap(NULL, CODE_SIZE + slots, PROT_READ | PROT_WRITE,
+  size_t counters = sizeof(uint32_t) << COUNTER_BITS;
+  uint8_t *memory = mmap(NULL, CODE_SIZE + slots + counters, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
     return -errno;
@@ -44,6 +47,7 @@ int code_cache_init(bool write_in_place) {
       .head = (uintptr_t)memory,
       .slot = (uint64_t *)(memory + CODE_SIZE),
       .target = (struct slot_target *)(memory + CODE_SIZE + SLOT_LIMIT * sizeof(uint64_t)),
+      .counter = (uint32_t *)(memory + CODE_SIZE + slots),
       .slot_count = 1,
       .slot_limit = SLOT_LIMIT};
   chunk_end = (uintptr_t)memory;
@@ -51,12 +55,6 @@ int code_cache_init(bool write_in_place) {
 }
 
 /* --- Chunks ----------------------------------------------------------------------------------------- */
-
-static void drop_chunk(void) {
-  if (chunk_writable)
-    munmap(chunk_writable, CHUNK_SIZE);
-  chunk_writable = NULL;
-}
 
 /* The next chunk becomes the current one. 0 or a negative errno. */
 static int new_chunk(void) {
@@ -72,8 +70,7 @@ static int new_chunk(void) {
     munmap(writable, CHUNK_SIZE);
     return status;
   }
-  drop_chunk();
-  chunk_writable = writable;
+  writable_chunk[(size_t)(place - code_cache.code) / CHUNK_SIZE] = writable;
   chunk_end = (uintptr_t)place + CHUNK_SIZE;
   code_cache.head = (uintptr_t)place;
   code_cache.to_code = place - writable;
@@ -90,11 +87,19 @@ static void populate(uintptr_t end) {
   }
 }
 
+int32_t *code_cache_field(uint32_t offset) {
+  return (int32_t *)(writable_chunk[offset / CHUNK_SIZE] + offset % CHUNK_SIZE);
+}
+
+bool code_cache_is_shared(uint32_t offset) { return offset < shared_end; }
+
+void code_cache_fork_parent(void) { shared_end = (uint32_t)(code_cache.head - (uintptr_t)code_cache.code); }
+
 void code_cache_fork_child(void) {
   if (in_place)
     return;
-  drop_chunk();
   code_cache.head = chunk_end;
+  shared_end = (uint32_t)(chunk_end - (uintptr_t)code_cache.code);
 }
 
 /* --- In place ----------------------------------------------------------------------------------------- */

@@ -206,8 +206,10 @@ static void trap_after_instruction(struct cpu_state *cpu) {
 }
 
 uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot) {
+  const bool is_hot = slot & SLOT_IS_HOT;
+  slot &= ~(uint32_t)SLOT_IS_HOT;
   cpu->eip = slot_target(slot);
-  uintptr_t host = resume(cpu, slot_is_hot(slot) ? WANT_HOT : WANT_COLD);
+  uintptr_t host = resume(cpu, is_hot ? WANT_HOT : WANT_COLD);
   engine_lock();
   slot_used(slot);
   engine_unlock();
@@ -372,7 +374,10 @@ void runtime_set_precise(bool on) {
 }
 
 void runtime_fork_prepare(void) { engine_lock(); }
-void runtime_fork_parent(void) { engine_unlock(); }
+void runtime_fork_parent(void) {
+  code_cache_fork_parent();
+  engine_unlock();
+}
 
 void runtime_fork_child(void) {
   /* Only the calling thread is left. */

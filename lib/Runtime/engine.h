@@ -20,19 +20,26 @@
  * changed once it has run. What must change (where a jump to another unit goes) is in slots, in
  * the data part, that code jumps through. */
 
-/* A linked slot first counts its jumps here, so that code that runs often is found. */
+/* Of a slot: where its exit goes on while it counts, and the guest address that it leads to. */
 struct slot_target {
   uint64_t host;
-  int32_t count; /* jumps left until the target is translated anew, as a larger unit */
   guest_addr eip;
 };
+
+/* Jumps to a target are counted by adding to its counter until that overflows: then it is hot, and translated
+ * anew as a larger unit. That costs about 50 us and saves a few nanoseconds a jump. Targets share counters now and
+ * then, which makes them hot sooner. */
+enum { HOT_COUNT = 6000, COUNTER_BITS = 16 };
+static inline uint32_t counter_of(guest_addr eip) { return (eip ^ eip >> COUNTER_BITS) % (1u << COUNTER_BITS); }
 
 struct code_cache {
   uint8_t *code, *code_end;  /* the whole code part */
   uintptr_t head;            /* the next free byte of code */
   ptrdiff_t to_code;         /* from where code is written to where it runs */
   uint64_t *slot;            /* host addresses that code jumps through */
-  struct slot_target *target; /* of the same index: where a counting slot goes on */
+  struct slot_target *target; /* of the same index */
+  uint32_t *counter;         /* of 1 << COUNTER_BITS */
+  uintptr_t link;            /* where unlinked slots lead: to engine_link, with the slot in r11d */
   uint32_t slot_count, slot_limit;
 };
 extern struct code_cache code_cache;
@@ -48,6 +55,11 @@ uint8_t *code_cache_open_in_place(size_t size);
 void code_cache_close(uint8_t *end);
 /* The address at which a byte written at `at`, since the last open, will run. */
 static inline uintptr_t code_address(const void *at) { return (uintptr_t)at + (uintptr_t)code_cache.to_code; }
+/* Where to write the 4 bytes at `offset` of code that is running: aligned, so that it is done at once. */
+int32_t *code_cache_field(uint32_t offset);
+/* Is the code at `offset` another process's too? */
+bool code_cache_is_shared(uint32_t offset);
+void code_cache_fork_parent(void);
 void code_cache_fork_child(void);
 static inline bool code_cache_contains(uintptr_t pc) {
   return pc >= (uintptr_t)code_cache.code && pc < (uintptr_t)code_cache.code_end;
@@ -101,14 +113,14 @@ void unit_map_insert(guest_addr eip, uintptr_t host, bool large);
 /* A new exit slot for jumps to `target`; it goes to the target's code, or to `unlinked` while there
  * is none. 0 if there are no more slots. */
 uint32_t slot_new(guest_addr target);
-void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t unlinked, uintptr_t counting);
-/* Somebody came to `unlinked`: from now on the slot goes to what code its target has. */
+/* The slot's exit is at `entry`, where its first instruction is a jump whose displacement, aligned to 4 bytes, is
+ * changed from now on; `indirect` jumps through the slot; `counting` counts on the way, 0: it need not. */
+void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t indirect, uintptr_t counting);
+/* Somebody came by: from now on the slot goes to what code its target has. */
 void slot_used(uint32_t slot);
-/* The code of some exit to `target` that is in use; 0 if there is none. */
+/* An exit to `target` that counts and is in use; 0 if there is none. */
 uintptr_t slot_entry(guest_addr target);
 guest_addr slot_target(uint32_t slot);
-/* The slot has counted down. */
-bool slot_is_hot(uint32_t slot);
 
 /* Drops the units that depend on pages of [address, address + length). */
 void unit_drop(guest_addr address, uint32_t length);
@@ -208,6 +220,8 @@ void engine_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void engine_fatal(guest_addr eip, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Called from x86_64/enter.S, on the thread's C stack with the state committed. */
+/* The slot has no target yet, or with SLOT_IS_HOT, has one that should be in a large unit. */
+enum { SLOT_IS_HOT = 1 << 30 };
 uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot);
 uintptr_t engine_dispatch(struct cpu_state *cpu);
 /* Runs helper `index`. 0: go on where it was called; else forget open frames and go there. */
@@ -233,8 +247,9 @@ uintptr_t stub_address(unsigned symbol);
 /* The inline jump to eip in r13d, by the thread's jump cache. */
 enum { PROBE_SIZE = 64 };
 uint8_t *stub_write_probe(uint8_t *at);
-/* An exit through a slot: the jump, what an unlinked slot jumps to, what a counting one does. */
-uint8_t *stub_write_exit(uint8_t *at, uint32_t slot);
+/* An exit: the jump to its target, the way there through the slot, and one that counts. at + 1 is aligned to 4
+ * bytes. */
+uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts);
 /* eip to r13d, and a jump to the helper. */
 uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper);
 

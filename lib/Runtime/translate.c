@@ -15,6 +15,7 @@ struct fixup {
   int32_t addend;
   enum { TO_BLOCK, TO_DETOUR, TO_EXIT, TO_PROBE, FILLED } kind;
   uint32_t target; /* block or detour index, or guest address */
+  bool counts;     /* an exit through which code gets hot */
 };
 
 /* The translation under way. One at a time: the engine lock is held. */
@@ -39,15 +40,18 @@ static struct {
 static void add_fixup(uint8_t *field, int32_t addend, int kind, uint32_t target) {
   if (work.fixup_count == FIXUP_LIMIT)
     engine_fatal(work.unit.entry, "a unit has too many jumps");
-  work.fixup[work.fixup_count++] = (struct fixup){field, addend, kind, target};
+  work.fixup[work.fixup_count++] = (struct fixup){field, addend, kind, target, false};
 }
 
-/* A jump to guest address `eip`: inside the unit if it is there. */
-static void add_jump_fixup(uint8_t *field, int32_t addend, int block, guest_addr eip) {
-  if (block >= 0)
+/* A jump to guest address `eip`: inside the unit if it is there. `repeats`: it may be a loop's or a call,
+ * by which code gets hot. What is reached in small units by going forward gets hot with what is before it. */
+static void add_jump_fixup(uint8_t *field, int32_t addend, int block, guest_addr eip, bool repeats) {
+  if (block >= 0) {
     add_fixup(field, addend, TO_BLOCK, (uint32_t)block);
-  else
-    add_fixup(field, addend, TO_EXIT, eip);
+    return;
+  }
+  add_fixup(field, addend, TO_EXIT, eip);
+  work.fixup[work.fixup_count - 1].counts = repeats || work.large;
 }
 
 static int block_at(guest_addr eip) {
@@ -158,11 +162,11 @@ static void patch_jump(const struct stencil_reloc *reloc, uint8_t *field, uint8_
     if (detour_of(block) >= 0)
       add_fixup(field, reloc->addend, TO_DETOUR, (uint32_t)detour_of(block));
     else
-      add_jump_fixup(field, reloc->addend, block->taken, last->target);
+      add_jump_fixup(field, reloc->addend, block->taken, last->target, last->target <= last->eip);
     return;
   case STENCIL_CALLEE:
     /* In a small unit even a call to itself is counted: recursion makes code hot as loops do. */
-    add_jump_fixup(field, reloc->addend, work.large ? block_at(last->target) : -1, last->target);
+    add_jump_fixup(field, reloc->addend, work.large ? block_at(last->target) : -1, last->target, true);
     return;
   case STENCIL_DISPATCH:
     add_fixup(field, reloc->addend, TO_PROBE, 0);
@@ -297,11 +301,11 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
   work.at = probe ? stub_write_probe(end - 5) : end;
 }
 
-static void emit_jump(int block, guest_addr eip) {
+static void emit_jump(int block, guest_addr eip, bool repeats) {
   *work.at++ = 0xE9;
   uint8_t *short_end = jump_back(work.at, block);
   if (!short_end)
-    add_jump_fixup(work.at, -4, block, eip);
+    add_jump_fixup(work.at, -4, block, eip, repeats);
   work.at = short_end ? short_end : work.at + 4;
 }
 
@@ -359,7 +363,7 @@ static void emit_block(unsigned b) {
     emit_piece(&work.selection.piece[i], block);
   const struct insn *last = &work.unit.insn[block->first + block->count - 1];
   if (falls_through(last) && block->next != (int)b + 1)
-    emit_jump(block->next, insn_next(last));
+    emit_jump(block->next, insn_next(last), false);
 }
 
 static void emit_detours(void) {
@@ -369,16 +373,19 @@ static void emit_detours(void) {
     work.detour_code[d] = work.at;
     for (unsigned i = detour->first; i < detour->end; i++)
       emit_piece(&work.selection.piece[i], block);
-    emit_jump(block->taken, work.unit.insn[block->first + block->count - 1].target);
+    const struct insn *branch = &work.unit.insn[block->first + block->count - 1];
+    emit_jump(block->taken, branch->target, branch->target <= branch->eip);
   }
 }
 
-static uint8_t *emit_exit(guest_addr target) {
+static uint8_t *emit_exit(guest_addr target, bool counts) {
+  while ((code_address(work.at) + 1) % 4) /* its displacement is changed while others run */
+    *work.at++ = 0xCC;
   uint8_t *entry = work.at;
   uint32_t slot = slot_new(target);
   if (!slot)
     engine_fatal(target, "the code cache has no more exits");
-  work.at = stub_write_exit(work.at, slot);
+  work.at = stub_write_exit(work.at, slot, counts);
   return entry;
 }
 
@@ -404,7 +411,11 @@ static void emit_exits(void) {
     case TO_EXIT:
       break;
     }
-    target = emit_exit(fixup->target);
+    bool counts = false;
+    for (unsigned k = i; k < work.fixup_count; k++)
+      counts |=
+          work.fixup[k].kind == TO_EXIT && work.fixup[k].target == fixup->target && work.fixup[k].counts;
+    target = emit_exit(fixup->target, counts);
     for (unsigned k = i; k < work.fixup_count; k++)
       if (work.fixup[k].kind == TO_EXIT && work.fixup[k].target == fixup->target) {
         store_pc32(work.fixup[k].field, work.fixup[k].addend, code_address(target));
@@ -511,7 +522,7 @@ uintptr_t translate_exit(guest_addr eip) {
   work.at = code_cache_open(EXIT_ROOM);
   if (!work.at)
     engine_fatal(eip, "the code cache is full");
-  uint8_t *entry = emit_exit(eip);
+  uint8_t *entry = emit_exit(eip, true);
   code_cache_close(work.at);
   return code_address(entry);
 }

@@ -45,19 +45,15 @@ static struct line *lines;
 static uint32_t line_count = 1, free_line;
 static uint32_t line_chain[(1ull << 32) >> LINE_SHIFT];
 
-/* What translated code does not need of a slot. */
+/* What translated code does not need of a slot. Offsets are in the code cache. */
 enum { SLOT_LAST = UINT32_MAX };
 struct exit_slot {
-  uint32_t next;     /* chain of the slots of one target, or SLOT_LAST; 0: not in it, for nobody came by so far */
-  uint32_t entry;    /* offsets in the code cache: the exit; … */
-  uint32_t unlinked; /* … where it goes without a target … */
-  uint32_t counting; /* … and while it counts */
+  uint32_t next; /* chain of the slots of one target, or SLOT_LAST; 0: not in it, for nobody came by so far */
+  uint32_t entry;    /* the exit (stub_write_exit) */
+  uint32_t indirect; /* its way through the slot */
+  uint32_t counting; /* its way while the target is not hot; 0: it does not count */
 };
 static struct exit_slot *slots;
-
-/* Jumps through a slot before its target counts as hot. A large unit costs about 50 us to make and saves
- * about a nanosecond a jump. */
-enum { HOT_COUNT = 20000 };
 
 static void *map(size_t size, int flags) {
   void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
@@ -120,8 +116,8 @@ static void unshare(const struct code_unit *unit) {
       line_remove(unit, line_of(unit, i));
 }
 
-/* Several rows may have an address. In the first ones the stack pointer's register may be behind; those after the
- * first where it is not are comparisons that are repeated behind their branch. */
+/* Several rows may have an address. In the first ones the stack pointer's register may be behind; those after
+ * the first where it is not are comparisons that are repeated behind their branch. */
 static bool insn_of_eip(const struct code_unit *unit, guest_addr eip, unsigned *insn) {
   unsigned low = 0, high = unit->ordered_count;
   guest_addr offset = eip - unit->low;
@@ -197,7 +193,8 @@ int unit_insn_of_pc(const struct code_unit *unit, uintptr_t pc, bool *exact) {
   return (int)low;
 }
 
-/* --- The map ---------------------------------------------------------------------------------------------- */
+/* --- The map ----------------------------------------------------------------------------------------------
+ */
 
 static struct place *place_find(guest_addr eip) {
   uint32_t mask = place_size - 1, at = (eip * 0x9E3779B1u) >> 7 & mask;
@@ -247,20 +244,23 @@ static struct place *place_with_code(guest_addr eip) {
 static uintptr_t host_address(uint32_t offset) { return (uintptr_t)code_cache.code + offset; }
 static uint32_t host_offset(uintptr_t host) { return (uint32_t)(host - (uintptr_t)code_cache.code); }
 
-static void slot_store(uint32_t slot, uint32_t offset) {
-  __atomic_store_n(&code_cache.slot[slot], host_address(offset), __ATOMIC_RELEASE);
+/* Has the exit's jump go to `offset`. */
+static void aim(uint32_t entry, uint32_t offset) {
+  int32_t *field = code_cache_field(entry + 1), displacement = (int32_t)(offset - (entry + 5));
+  if (*field != displacement)
+    __atomic_store_n(field, displacement, __ATOMIC_RELEASE);
 }
 
-/* Points the slot at the place's code: straight if that is large, counting if not. */
+/* Points the slot, and the exit, at the place's code: straight if that is large or if the slot never counts.
+ * Where other processes run the exit's code too, it goes through the slot, which is each one's own. */
 static void slot_link(uint32_t slot, const struct place *place) {
-  struct slot_target *target = &code_cache.target[slot];
-  __atomic_store_n(&target->host, host_address(place->host), __ATOMIC_RELEASE);
-  if (!place->host)
-    slot_store(slot, slots[slot].unlinked);
-  else if (place->large)
-    slot_store(slot, place->host);
-  else
-    slot_store(slot, slots[slot].counting);
+  const struct exit_slot *out = &slots[slot];
+  uint32_t target = place->large || !out->counting ? place->host : out->counting;
+  uintptr_t indirect = place->host ? host_address(target) : code_cache.link;
+  if (place->host) /* else who is counting may still go to the old code */
+    __atomic_store_n(&code_cache.target[slot].host, host_address(place->host), __ATOMIC_RELEASE);
+  __atomic_store_n(&code_cache.slot[slot], indirect, __ATOMIC_RELEASE);
+  aim(out->entry, place->host && !code_cache_is_shared(out->entry) ? target : out->indirect);
 }
 
 static void slots_link(const struct place *place) {
@@ -297,15 +297,15 @@ uint32_t slot_new(guest_addr target) {
     return 0;
   uint32_t slot = code_cache.slot_count++;
   slots[slot].next = 0;
-  code_cache.target[slot] = (struct slot_target){.eip = target, .count = HOT_COUNT};
+  code_cache.target[slot] = (struct slot_target){.eip = target};
+  code_cache.slot[slot] = code_cache.link;
   return slot;
 }
 
-void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t unlinked, uintptr_t counting) {
+void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t indirect, uintptr_t counting) {
   slots[slot].entry = host_offset(entry);
-  slots[slot].unlinked = host_offset(unlinked);
-  slots[slot].counting = host_offset(counting);
-  slot_store(slot, slots[slot].unlinked);
+  slots[slot].indirect = host_offset(indirect);
+  slots[slot].counting = counting ? host_offset(counting) : 0;
   slot_used(slot);
 }
 
@@ -320,15 +320,17 @@ void slot_used(uint32_t slot) {
 
 uintptr_t slot_entry(guest_addr target) {
   const struct place *place = place_with_code(target);
-  uint32_t slot = place ? place->first_slot : 0;
-  return slot ? host_address(slots[slot].entry) : 0;
+  if (place && place->first_slot)
+    for (uint32_t slot = place->first_slot; slot != SLOT_LAST; slot = slots[slot].next)
+      if (slots[slot].counting)
+        return host_address(slots[slot].entry);
+  return 0;
 }
 
 guest_addr slot_target(uint32_t slot) { return code_cache.target[slot].eip; }
 
-bool slot_is_hot(uint32_t slot) { return code_cache.target[slot].count <= 0; }
-
-/* --- Dropping --------------------------------------------------------------------------------------------- */
+/* --- Dropping ---------------------------------------------------------------------------------------------
+ */
 
 /* Its slots stay with the place, for the code that will be made anew. */
 static void forget_place(guest_addr eip) {

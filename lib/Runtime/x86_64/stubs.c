@@ -32,20 +32,20 @@ static uint8_t *emit_near_jump(uint8_t *at, uintptr_t target) {
   return emit32(at, (uint32_t)(target - code_address(at) - 4));
 }
 
-static uintptr_t link_stub, miss_stub;
+static uintptr_t slot_stub, miss_stub;
 
 /* The jump cache (cpu_state.h). Entry 0 never holds eip 0 (engine.c). */
 uint8_t *stub_write_probe(uint8_t *at) {
   const uint32_t table = offsetof(struct cpu_state, jump_cache);
-  at = EMIT(at, 0x45, 0x69, 0xD5);                   /* imul $factor,%r13d,%r10d */
+  at = EMIT(at, 0x45, 0x69, 0xD5); /* imul $factor,%r13d,%r10d */
   at = emit32(at, JUMP_CACHE_FACTOR);
   at = EMIT(at, 0x41, 0xC1, 0xEA, 32 - JUMP_CACHE_BITS); /* shr $…,%r10d */
-  at = EMIT(at, 0x41, 0xC1, 0xE2, 0x04);             /* shl $4,%r10d */
-  at = EMIT(at, 0x65, 0x45, 0x39, 0xAA);             /* cmp %r13d,%gs:table(%r10) */
+  at = EMIT(at, 0x41, 0xC1, 0xE2, 0x04);                 /* shl $4,%r10d */
+  at = EMIT(at, 0x65, 0x45, 0x39, 0xAA);                 /* cmp %r13d,%gs:table(%r10) */
   at = emit32(at, table);
-  at = EMIT(at, 0x0F, 0x85);                         /* jne miss */
+  at = EMIT(at, 0x0F, 0x85); /* jne miss */
   at = emit32(at, (uint32_t)(miss_stub - code_address(at) - 4));
-  at = EMIT(at, 0x65, 0x41, 0xFF, 0xA2);             /* jmp *%gs:table+8(%r10) */
+  at = EMIT(at, 0x65, 0x41, 0xFF, 0xA2); /* jmp *%gs:table+8(%r10) */
   return emit32(at, table + 8);
 }
 
@@ -53,23 +53,27 @@ static uint8_t *emit_rip32(uint8_t *at, const void *target) {
   return emit32(at, (uint32_t)((uintptr_t)target - code_address(at) - 4));
 }
 
-uint8_t *stub_write_exit(uint8_t *at, uint32_t slot) {
-  uint8_t *entry = at;
-  at = EMIT(at, 0xFF, 0x25); /* jmp *slot(%rip) */
-  at = emit_rip32(at, &code_cache.slot[slot]);
-  uint8_t *unlinked = at;
+static uint8_t *emit_jump_with_slot(uint8_t *at, uint32_t slot, uintptr_t stub) {
   at = EMIT(at, 0x41, 0xBB); /* mov $slot,%r11d */
   at = emit32(at, slot);
-  at = emit_near_jump(at, link_stub);
-  uint8_t *counting = at;
-  at = EMIT(at, 0xFF, 0x0D); /* decl count(%rip) */
-  at = emit_rip32(at, &code_cache.target[slot].count);
-  at = EMIT(at, 0x74); /* jz unlinked */
-  *at = (uint8_t)(unlinked - at - 1);
-  at++;
-  at = EMIT(at, 0xFF, 0x25); /* jmp *host(%rip) */
-  at = emit_rip32(at, &code_cache.target[slot].host);
-  slot_set_code(slot, code_address(entry), code_address(unlinked), code_address(counting));
+  return emit_near_jump(at, stub);
+}
+
+uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts) {
+  uint8_t *entry = at, *indirect = at + 5, *counting = NULL;
+  at = emit_near_jump(at, code_address(indirect));
+  at = emit_jump_with_slot(at, slot, slot_stub);
+  if (counts) {
+    const uint32_t *counter = &code_cache.counter[counter_of(slot_target(slot))];
+    counting = at;
+    at = EMIT(at, 0x81, 0x05); /* addl $step,counter(%rip) */
+    at = emit32(at, (uint32_t)((uintptr_t)counter - code_address(at) - 8));
+    at = emit32(at, UINT32_MAX / HOT_COUNT);
+    at = EMIT(at, 0x72, 0x06, 0xFF, 0x25); /* jc hot; jmp *host(%rip) */
+    at = emit_rip32(at, &code_cache.target[slot].host);
+    at = emit_jump_with_slot(at, slot | SLOT_IS_HOT, code_cache.link);
+  }
+  slot_set_code(slot, code_address(entry), code_address(indirect), counting ? code_address(counting) : 0);
   return at;
 }
 
@@ -81,8 +85,12 @@ uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper) {
 
 void stubs_init(void) {
   uint8_t *at = code_cache_open(4096);
-  link_stub = code_address(at);
+  code_cache.link = code_address(at);
   at = emit_far_jump(at, enter_link);
+  slot_stub = code_address(at);
+  at = EMIT(at, 0x4C, 0x8D, 0x15); /* lea slots(%rip),%r10 */
+  at = emit_rip32(at, code_cache.slot);
+  at = EMIT(at, 0x43, 0xFF, 0x24, 0xDA); /* jmp *(%r10,%r11,8) */
   miss_stub = code_address(at);
   at = emit_far_jump(at, enter_dispatch_miss);
   stubs[STENCIL_LEAVE] = miss_stub;

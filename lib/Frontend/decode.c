@@ -1,6 +1,7 @@
 /* Decoding: from bytes, through Zydis, to struct insn. */
 #include "Frontend/insn.h"
 #include "Frontend/insn_layout.h"
+#include "Frontend/isa_features.h"
 
 #include <Zydis/Zydis.h>
 #include <string.h>
@@ -391,7 +392,8 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
   unsigned listed = ZYAN_SUCCESS(status) ? operands_listed(&zi) : 0;
   /* AVX-512 shares mnemonics with AVX, but is not implemented. */
   bool is_evex = ZYAN_SUCCESS(status) && zi.attributes & (ZYDIS_ATTRIB_HAS_EVEX | ZYDIS_ATTRIB_HAS_MVEX);
-  if (!ZYAN_SUCCESS(status) || listed > 4 || is_evex ||
+  const bool is_missing = ZYAN_SUCCESS(status) && isa_is_excluded(zi.meta.isa_set, zi.mnemonic);
+  if (!ZYAN_SUCCESS(status) || listed > 4 || is_evex || is_missing ||
       !ZYAN_SUCCESS(ZydisDecoderDecodeOperands(by, &context, &zi, zo, (ZyanU8)listed))) {
     /* More than 15 bytes are #GP, whatever they would be. */
     make_invalid(insn, eip, 1, status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG);
@@ -461,6 +463,17 @@ enum insn_status insn_decode_layout(struct insn *insn, const uint8_t *bytes, siz
 enum insn_status insn_decode_mode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip, uint32_t mode) {
   struct insn_layout layout;
   return decode(insn, bytes, size, eip, mode, &layout);
+}
+
+/* CPUs without them take lzcnt and tzcnt for bsr and bsf, with a prefix that means nothing. */
+void insn_decode_without(bool lzcnt, bool tzcnt) {
+  ZydisDecoder *const all[] = {&decoder, &decoder16};
+  for (unsigned i = 0; i < 2; i++) {
+    if (lzcnt)
+      ZydisDecoderEnableMode(all[i], ZYDIS_DECODER_MODE_LZCNT, ZYAN_FALSE);
+    if (tzcnt)
+      ZydisDecoderEnableMode(all[i], ZYDIS_DECODER_MODE_TZCNT, ZYAN_FALSE);
+  }
 }
 
 void insn_make_protected(struct insn *insn, guest_addr eip) { make_invalid(insn, eip, 1, true); }

@@ -3,11 +3,13 @@
  *
  * A feature is a row of one table. It is reported if the host has it and everything that it needs. */
 #include "Runtime/cpuid.h"
+#include "Runtime/cpu_model.h"
 #include "Runtime/fpu.h"
 
 #include <cpuid.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 /* --- What the host says ----------------------------------------------------------------------------
  * CPUID takes microseconds on a virtual machine, and libc asks for some leaves again and again, so what is
@@ -174,12 +176,27 @@ static const struct feature {
     {"clzero", EXTENDED_8_EBX, 0, 0},
 };
 
-/* The bits of a word that the guest has. */
+enum { FEATURE_COUNT = sizeof features / sizeof features[0] };
+static bool is_off[FEATURE_COUNT];
+
+const char *cpuid_feature_name(unsigned feature) {
+  return feature < FEATURE_COUNT ? features[feature].name : NULL;
+}
+void cpuid_feature_set(unsigned feature, bool on) { is_off[feature] = !on; }
+
+/* Is the feature, which is in the table, on? */
+static bool is_on(enum word word, unsigned bit) {
+  for (size_t i = 0; i < FEATURE_COUNT; i++)
+    if (features[i].word == word && features[i].bit == bit)
+      return !is_off[i];
+  return false;
+}
+
 /* The bits of a word that the guest has. */
 static uint32_t guest_word(enum word word) {
   uint32_t bits = 0;
   for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
-    if (features[i].word == word && (features[i].state & ~guest_xcr0()) == 0)
+    if (features[i].word == word && !is_off[i] && (features[i].state & ~guest_xcr0()) == 0)
       bits |= 1u << features[i].bit;
   return bits & host_word(word);
 }
@@ -197,7 +214,16 @@ uint64_t host_xcr0(void) {
   return xcr0;
 }
 
-uint64_t guest_xcr0(void) { return host_xcr0(); }
+uint64_t guest_xcr0(void) {
+  enum { XSAVE = 26, AVX = 28 };
+  if (!is_on(LEAF_1_ECX, XSAVE))
+    return 0;
+  return is_on(LEAF_1_ECX, AVX) ? host_xcr0() : host_xcr0() & (XSTATE_X87 | XSTATE_SSE);
+}
+
+bool cpuid_feature_is_set(unsigned feature) {
+  return !is_off[feature] && (features[feature].state & ~guest_xcr0()) == 0;
+}
 
 /* SDM vol. 1, 13.2. */
 static struct cpuid_result xsave_leaf(uint32_t subleaf) {
@@ -220,8 +246,57 @@ static struct cpuid_result xsave_leaf(uint32_t subleaf) {
 
 /* --- Leaves --------------------------------------------------------------------------------------------- */
 
+/* Family, model and stepping as leaf 1 has them (SDM vol. 2, CPUID). */
+static uint32_t signature(const struct cpu_model *model) {
+  enum { EXTENDED_FAMILY = 15 };
+  const uint32_t family = model->family < EXTENDED_FAMILY ? model->family : EXTENDED_FAMILY;
+  return model->stepping | (model->model & 15u) << 4 | family << 8 | (uint32_t)(model->model >> 4) << 16 |
+         (model->family - family) << 20;
+}
+
+static uint32_t four_bytes(const char *text, size_t at) {
+  uint32_t bytes = 0;
+  const size_t length = strlen(text), left = at < length ? length - at : 0;
+  memcpy(&bytes, text + (left ? at : 0), left < sizeof bytes ? left : sizeof bytes);
+  return bytes;
+}
+
+/* What a model says otherwise than the host. False: nothing of this leaf. */
+static bool model_leaf(const struct cpu_model *model, uint32_t leaf, struct cpuid_result *r) {
+  enum { WORD = 4, NAME_LEAF_SIZE = 16 };
+  const bool extended = leaf & 0x80000000;
+  const uint32_t level = model->level < 13 && guest_xcr0() ? 13 : model->level;
+  if (extended ? leaf > model->extended_level && leaf != 0x80000000 : leaf > level) {
+    *r = (struct cpuid_result){0};
+    return true;
+  }
+  switch (leaf) {
+  case 0:
+  case 0x80000000:
+    *r = (struct cpuid_result){.eax = extended ? model->extended_level : level,
+                               .ebx = four_bytes(model->vendor, 0),
+                               .edx = four_bytes(model->vendor, WORD),
+                               .ecx = four_bytes(model->vendor, 2 * WORD)};
+    return true;
+  case 0x80000002:
+  case 0x80000003:
+  case 0x80000004: {
+    const size_t at = NAME_LEAF_SIZE * (leaf - 0x80000002);
+    *r = (struct cpuid_result){
+        four_bytes(model->description, at), four_bytes(model->description, at + WORD),
+        four_bytes(model->description, at + 2 * WORD), four_bytes(model->description, at + 3 * WORD)};
+    return true;
+  }
+  default:
+    return false;
+  }
+}
+
 struct cpuid_result guest_cpuid(uint32_t leaf, uint32_t subleaf) {
+  const struct cpu_model *model = cpu_model_chosen();
   struct cpuid_result r = {0};
+  if (model && model_leaf(model, leaf, &r))
+    return r;
   switch (leaf) {
   case 0: /* highest leaf, vendor */
     r = host(0, 0);
@@ -229,6 +304,8 @@ struct cpuid_result guest_cpuid(uint32_t leaf, uint32_t subleaf) {
     break;
   case 1: /* family, features */
     r = host(1, 0);
+    if (model)
+      r.eax = signature(model);
     r.ebx = (r.ebx & 0x0000FF00) | 1 << 16; /* clflush line; one logical CPU */
     r.ecx = guest_word(LEAF_1_ECX);
     r.edx = guest_word(LEAF_1_EDX);
@@ -252,7 +329,7 @@ struct cpuid_result guest_cpuid(uint32_t leaf, uint32_t subleaf) {
     r.eax = 0x80000008;
     break;
   case 0x80000001:
-    r.eax = host(leaf, 0).eax;
+    r.eax = model ? signature(model) : host(leaf, 0).eax;
     r.ecx = guest_word(EXTENDED_1_ECX);
     r.edx = guest_word(EXTENDED_1_EDX);
     break;

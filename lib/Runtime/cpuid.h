@@ -3,11 +3,19 @@
 #ifndef UEMU_RUNTIME_CPUID_H
 #define UEMU_RUNTIME_CPUID_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct cpuid_result {
   uint32_t eax, ebx, ecx, edx;
 };
+
+/* The features that are implemented, by number: QEMU's name, NULL beyond the last. All are on at first; one that is
+ * off is not reported. Reported are those that are on, that the host has, and whose state xsave handles. */
+const char *cpuid_feature_name(unsigned feature);
+void cpuid_feature_set(unsigned feature, bool on);
+/* Is it on, and its state handled? */
+bool cpuid_feature_is_set(unsigned feature);
 
 struct cpuid_result guest_cpuid(uint32_t leaf, uint32_t subleaf);
 

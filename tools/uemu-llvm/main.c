@@ -11,6 +11,7 @@
 #include "Linux/signal.h"
 #include "Linux/syscall.h"
 #include "Loader/loader.h"
+#include "Runtime/cpu_model.h"
 #include "Runtime/cpuid.h"
 #include "Runtime/guest_memory.h"
 #include "Runtime/runtime.h"
@@ -116,6 +117,22 @@ static _Noreturn void run_natively(const struct loader_program *program) {
   fail(EXIT_CANNOT_RUN, "%s: cannot be executed: %s", loader_path(program), strerror(errno));
 }
 
+static void list_cpus(void) {
+  printf("CPU models:\n");
+  for (const struct cpu_model *model = cpu_models; model->name; model++)
+    printf("  %-16s %s\n", model->name, model->description);
+  printf("\nFeatures, after a comma as +FEATURE or -FEATURE (the host must have them):\n ");
+  for (unsigned i = 0, column = 1; cpuid_feature_name(i); i++) {
+    column += (unsigned)strlen(cpuid_feature_name(i)) + 1;
+    if (column > 78) {
+      printf("\n ");
+      column = (unsigned)strlen(cpuid_feature_name(i)) + 2;
+    }
+    printf(" %s", cpuid_feature_name(i));
+  }
+  printf("\n");
+}
+
 int main(int argc, char **argv) {
   process_unmark_environment(environ);
   const char *complaint = options_parse(&options, argc, argv, environ);
@@ -129,6 +146,13 @@ int main(int argc, char **argv) {
     printf("uemu-llvm %s\n", UEMU_VERSION);
     return 0;
   }
+  if (options_cpu_help(&options)) {
+    list_cpus();
+    return 0;
+  }
+  char why[160];
+  if (options.cpu && !cpu_model_select(options.cpu, why, sizeof why))
+    fail(EXIT_USAGE, "%s", why);
   const uint64_t descriptors = descriptor_limit_raise();
   process.self_fd = process_open_self();
   log_items = options.log_items;

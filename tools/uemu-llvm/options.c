@@ -80,6 +80,11 @@ static const char *set_tier(struct options *o, const char *value) {
                                                        : complain("tier '%s' is neither stencil nor llvm", value);
 }
 
+static const char *set_cpu(struct options *o, const char *value) {
+  o->cpu = value;
+  return NULL;
+}
+
 static const char *set_dump_ir(struct options *o, const char *value) {
   (void)value;
   o->dump_ir = o->tier_llvm = true;
@@ -159,6 +164,7 @@ static const struct option_row rows[] = {
     {"-d", "--log", "UEMU_LOG", "ITEMS", "log ITEMS: unimp,strace,exec,signal,jit,page", set_log_items, NULL, true},
     {"-D", "--log-file", "UEMU_LOG_FILENAME", "FILE", "append the log to FILE instead of stderr", set_log_file, NULL, true},
     {"-strace", "--strace", "UEMU_STRACE", NULL, "log system calls", set_strace, NULL, true},
+    {"-cpu", "--cpu", "UEMU_CPU", "MODEL", "be a CPU of this model, then ,+FEATURE or ,-FEATURE; 'help' lists them", set_cpu, NULL, true},
     {NULL, "--tier", "UEMU_TIER", "TIER", "translate with 'stencil' (default) or 'llvm'", set_tier, NULL, true},
     {NULL, "--dump-ir", "UEMU_DUMP_IR", NULL, "log the LLVM IR of every block run (implies --tier=llvm)", set_dump_ir, NULL, true},
     {"-version", "--version", NULL, NULL, "print the version and exit", set_version, NULL, false},
@@ -213,6 +219,8 @@ static const char *from_variables(struct options *o, char **environment) {
   return NULL;
 }
 
+bool options_cpu_help(const struct options *o) { return o->cpu && strcmp(o->cpu, "help") == 0; }
+
 const char *options_parse(struct options *o, int argc, char **argv, char **environment) {
   memset(o, 0, sizeof *o);
   size_t variables = 0, extra = 0;
@@ -249,7 +257,7 @@ const char *options_parse(struct options *o, int argc, char **argv, char **envir
     }
   }
   o->program = argv + i;
-  if (!complaint && !*o->program && !o->version && !o->help)
+  if (!complaint && !*o->program && !o->version && !o->help && !options_cpu_help(o))
     return "no program given (see -h)";
   return complaint;
 }

@@ -13,6 +13,7 @@ struct options {
   uint32_t log_items;      /* -d, enum log_item */
   const char *log_file;    /* -D; NULL: stderr */
   bool strace;             /* -strace */
+  const char *cpu;         /* -cpu; NULL: the host's */
   bool tier_llvm;          /* --tier=llvm */
   bool dump_ir;            /* --dump-ir */
   bool version, help;
@@ -24,6 +25,9 @@ struct options {
 /* Reads UEMU_ variables, then argv, which wins. NULL, or one line that says what is wrong. The
  * strings point into argv and environ. */
 const char *options_parse(struct options *options, int argc, char **argv, char **environment);
+
+/* Does -cpu ask for a list? */
+bool options_cpu_help(const struct options *options);
 
 void options_help(void);
 

@@ -1,0 +1,16 @@
+/* Features that the guest's CPU lacks, as far as decoding is concerned: their instructions are #UD. */
+#ifndef UEMU_FRONTEND_ISA_FEATURES_H
+#define UEMU_FRONTEND_ISA_FEATURES_H
+
+#include <stdbool.h>
+
+/* Takes the instructions of a feature away (QEMU's name for it). Before anything is decoded. */
+void isa_feature_exclude(const char *feature);
+
+/* Decodes lzcnt as bsr, tzcnt as bsf. Before anything is decoded. (decode.c) */
+void insn_decode_without(bool lzcnt, bool tzcnt);
+
+/* Was an instruction of this ZydisISASet and ZydisMnemonic taken away? */
+bool isa_is_excluded(unsigned set, unsigned mnemonic);
+
+#endif

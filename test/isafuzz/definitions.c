@@ -119,6 +119,10 @@ const char *definitions_reason(unsigned groups, const ZydisDecodedInstruction *z
     return kernel;
   if ((zi->mnemonic == ZYDIS_MNEMONIC_VPINSRD || zi->mnemonic == ZYDIS_MNEMONIC_VPEXTRD) && zi->raw.vex.W)
     return "VEX.W of a general register is ignored by Intel's CPUs, #UD on AMD's";
+  enum { LARGEST_VALUE = 80 }; /* bits */
+  if (zi->meta.isa_ext == ZYDIS_ISA_EXT_X87 && zi->address_width == 16 &&
+      zo[0].type == ZYDIS_OPERAND_TYPE_MEMORY && zo[0].size > LARGEST_VALUE)
+    return "a state's 16-bit address that wraps within the operand does not in the emulator";
   if ((zi->mnemonic == ZYDIS_MNEMONIC_FNSTENV || zi->mnemonic == ZYDIS_MNEMONIC_FNSAVE) &&
       zi->operand_width == 16)
     return "in 16-bit format FIP is the host's (docs/fpu.md)";

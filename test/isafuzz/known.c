@@ -24,6 +24,7 @@ static const char whole[] = "which of the operand's bytes is reported differs be
 static const char some[] = "how many registers it has popped before the fault differs between CPUs";
 static const char masked[] = "which bytes fault, masked ones too, differs between CPUs (SDM 2B MASKMOVDQU)";
 static const char larger[] = "with AVX-512, which the emulator does not have, the area is larger";
+static const char both[] = "neither aligned nor within the segment: #GP, where the CPU raises #SS";
 static const struct known table[] = {
     {0, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, limits},
     {0, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, limits},
@@ -38,6 +39,8 @@ static const struct known table[] = {
     {ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_ATTRIB_HAS_ADDRESSSIZE, TRAP_PAGE, KNOWN_ALL, masked},
     {ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_ATTRIB_HAS_SEGMENT, TRAP_PAGE, KNOWN_ALL, masked},
     {ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_ATTRIB_HAS_ADDRESSSIZE, TRAP_PAGE, KNOWN_ALL, masked},
+    ROW(FXSAVE, TRAP_STACK, KNOWN_ALL, both),
+    ROW(FXRSTOR, TRAP_STACK, KNOWN_ALL, both),
     ROW(XSAVE, TRAP_PAGE, KNOWN_ALL, larger),
     ROW(XSAVEC, TRAP_PAGE, KNOWN_ALL, larger),
     ROW(XRSTOR, TRAP_PAGE, KNOWN_ALL, larger),

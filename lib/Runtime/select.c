@@ -345,6 +345,32 @@ static void select_detours(void) {
   }
 }
 
+/* An instruction that reads the flags of a comparison further up compares once more, and is fused with that: the flags
+ * are in the register file, but come from there late. False if it cannot be. */
+static bool select_repeated(const struct unit *unit, const struct block *block, unsigned i) {
+  const struct insn *insn = &unit->insn[i];
+  const struct insn *setter = shape_repeatable_setter(&unit->insn[block->first], i - block->first);
+  if (!setter || mentions_esp(setter) || mentions_esp(insn) || out->extra_count + 2 > SELECTED_LIMIT)
+    return false;
+  struct insn *pair = &out->extra[out->extra_count];
+  pair[0] = *setter;
+  pair[0].eip = insn->eip;
+  pair[1] = *insn;
+  int address;
+  uint8_t live = unit->live[i] & insn->flags_changed; /* the others have been kept already */
+  const struct stencil *stencil = find(pair, 2, live, &address);
+  if (!stencil || stencil->flags & STENCIL_REFUSED)
+    return false;
+  out->extra_count += 2;
+  unsigned first = out->count;
+  select_insns(pair, 2, live);
+  /* Nobody enters here, for others may come with other flags. */
+  for (unsigned p = first; p < out->count; p++)
+    if (out->piece[p].stencil)
+      out->piece[p].starts = false;
+  return true;
+}
+
 /* --- A unit ---------------------------------------------------------------------------------------- */
 
 static void select_block(const struct unit *unit, const struct block *block,
@@ -368,7 +394,7 @@ static void select_block(const struct unit *unit, const struct block *block,
       else
         select_insns(insn, 2, unit->live[i + 1]);
       i++;
-    } else {
+    } else if (!select_repeated(unit, block, i)) {
       select_insns(insn, 1, unit->live[i]);
     }
   }

@@ -101,13 +101,11 @@ __asm__(".text\n.globl moves,moves_begin,moves_end,moves_escape\n"
         ".popsection\n");
 
 static unsigned seen, wrong;
-static uint8_t was_seen[256];
 
 static void look(const struct sigcontext *context) {
   for (struct row *row = expected_rows; row < expected_end; row++)
     if (row->eip == context->eip) {
       int32_t offset = (int32_t)(context->esp - saved_esp);
-      was_seen[row - expected_rows] = 1;
       seen++;
       if (offset != row->offset && wrong++ < 5)
         printf("  at +%x esp is %d, not %d\n", (unsigned)(context->eip - (uint32_t)moves_begin), (int)offset,
@@ -158,10 +156,6 @@ int main(void) {
   for (int i = 0; i < 40; i++)
     moves(100000, memory);
   setitimer(ITIMER_REAL, &never, NULL);
-  unsigned places = 0;
-  for (unsigned i = 0; i < sizeof was_seen; i++)
-    places += was_seen[i];
-  printf("%u wrong, %s, %s\n", wrong, seen > 20 ? "many looked at" : "few looked at",
-         places > 10 ? "in many places" : "in few places");
+  printf("%u wrong, %s\n", wrong, seen > 20 ? "many looked at" : "few looked at");
   return 0;
 }

@@ -3,6 +3,7 @@
 #include "Frontend/discover.h"
 
 #include "Frontend/decode_cache.h"
+#include "Frontend/flag_record.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +227,8 @@ static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unkn
       break;
     *last = eip;
     read |= insn->flags_read & *unknown;
+    if (work->options->records && flag_record_kind(insn) == FLAG_RECORD_VOID)
+      break; /* it may keep what it does not write */
     *unknown &= (uint8_t)~insn->flags_written;
     if (insn->flow == FLOW_JUMP || insn->flow == FLOW_CALL) {
       eip = insn->target;
@@ -244,7 +247,7 @@ static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unkn
 enum { PEEK_MEMORY = 4096 };
 static struct peeked {
   guest_addr eip, last; /* where it began, and the last instruction it looked at */
-  uint16_t read : 6, unknown : 6, known : 1, precise : 1, return_flags : 1;
+  uint16_t read : 6, unknown : 6, known : 1, precise : 1, records : 1, return_flags : 1;
 } peeked[PEEK_MEMORY];
 
 void discover_forget(void) { memset(peeked, 0, sizeof peeked); }
@@ -254,7 +257,7 @@ static const struct peeked *look_ahead(const struct work *work, guest_addr eip) 
   struct peeked *memory = &peeked[(eip * 0x9E3779B1u) >> 20];
   const uint8_t *bytes;
   if (memory->known && memory->eip == eip && memory->precise == options->precise &&
-      memory->return_flags == options->return_flags) {
+      memory->records == options->records && memory->return_flags == options->return_flags) {
     /* The unit depends on these bytes all the same: fetching says so. */
     options->fetch(options->context, eip, &bytes);
     options->fetch(options->context, memory->last, &bytes);
@@ -268,6 +271,7 @@ static const struct peeked *look_ahead(const struct work *work, guest_addr eip) 
                             .unknown = unknown,
                             .known = true,
                             .precise = options->precise,
+                            .records = options->records,
                             .return_flags = options->return_flags};
   return memory;
 }
@@ -276,6 +280,18 @@ static const struct peeked *look_ahead(const struct work *work, guest_addr eip) 
 static uint8_t peek(const struct work *work, guest_addr eip) {
   const struct peeked *found = look_ahead(work, eip);
   return found->read | found->unknown;
+}
+
+uint8_t discover_live(guest_addr eip, const struct discover_options *options) {
+  static struct work work;
+  static struct unit unit;
+  uint8_t unknown;
+  guest_addr last;
+  work.unit = &unit;
+  work.options = options;
+  memset(work.map, 0xFF, sizeof work.map);
+  uint8_t live = peek_reads(&work, eip, &unknown, &last); /* not remembered: no unit depends on it */
+  return live | unknown;
 }
 
 static uint8_t live_into(const struct work *work, const uint8_t *block_in, int block, guest_addr eip) {
@@ -301,7 +317,10 @@ static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, con
   }
 }
 
-static uint8_t live_before(const struct work *work, const struct insn *insn, uint8_t after) {
+static uint8_t live_before(const struct work *work, unsigned i, uint8_t after) {
+  const struct insn *insn = &work->unit->insn[i];
+  if (work->unit->record[i] == FLAG_RECORD_VOID)
+    return insn->can_fault ? FLAGS_ALL : (uint8_t)(FLAGS_ALL & ~insn->flags_written) | insn->flags_read;
   uint8_t before = (uint8_t)((after & ~insn->flags_written) | insn->flags_read);
   return work->options->precise && insn->can_fault ? FLAGS_ALL : before;
 }
@@ -362,6 +381,52 @@ static void forget_address_flags(struct work *work) {
   }
 }
 
+static bool leaves_unit(const struct insn *last, const struct block *block) {
+  switch (last->flow) {
+  case FLOW_CONDITIONAL:
+    return block->taken < 0 || block->next < 0;
+  case FLOW_JUMP:
+    return block->taken < 0;
+  case FLOW_JUMP_INDIRECT:
+  case FLOW_RETURN:
+  case FLOW_TRAP:
+    return true;
+  default:
+    return block->next < 0;
+  }
+}
+
+/* Whose flags a fault may show: the last setters before anything that can fault, or before the unit is left. */
+static void find_records(struct work *work) {
+  struct unit *unit = work->unit;
+  bool seen_in[UNIT_BLOCK_LIMIT] = {0}; /* at the block's start: a fault may show flags set before it */
+  bool changed = true;
+  while (changed) {
+    changed = false;
+    for (unsigned b = unit->block_count; b-- > 0;) {
+      const struct block *block = &unit->block[b];
+      const struct insn *last = &unit->insn[block->first + block->count - 1];
+      bool seen = leaves_unit(last, block);
+      if (block->taken >= 0)
+        seen |= seen_in[block->taken];
+      if (block->next >= 0)
+        seen |= seen_in[block->next];
+      for (unsigned i = block->first + block->count; i-- > block->first;) {
+        const struct insn *insn = &unit->insn[i];
+        enum flag_record kind = flag_record_kind(insn);
+        unit->record[i] = seen ? kind : FLAG_RECORD_NONE;
+        if (kind != FLAG_RECORD_NONE)
+          seen = false;
+        seen |= insn->can_fault;
+      }
+      if (seen != seen_in[b]) {
+        seen_in[b] = seen;
+        changed = true;
+      }
+    }
+  }
+}
+
 static void find_liveness(struct work *work) {
   struct unit *unit = work->unit;
   uint8_t *block_in = work->block_in;
@@ -387,8 +452,8 @@ static void find_liveness(struct work *work) {
         if (is_call(insn))
           live = unit->live[i]; /* what the callee reads */
         else
-          unit->live[i] = live;
-        live = live_before(work, insn, live);
+          unit->live[i] = live = unit->record[i] == FLAG_RECORD_VOID ? FLAGS_ALL : live;
+        live = live_before(work, i, live);
       }
       if (live != block_in[b]) {
         block_in[b] = live;
@@ -427,11 +492,14 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
   if (find(&work, entry) == NO_INSN)
     return false;
   memset(unit->live, 0, work.count);
+  memset(unit->record, FLAG_RECORD_NONE, work.count);
   if (!make_blocks(&work)) {
     struct discover_options stretch = *options;
     stretch.follow = false; /* one stretch does not overlap itself */
     return discover(unit, entry, &stretch);
   }
+  if (options->records)
+    find_records(&work);
   find_liveness(&work);
   find_branch_liveness(&work);
   forget_address_flags(&work);

@@ -38,6 +38,7 @@ struct unit {
   unsigned insn_count, block_count;
   struct insn insn[UNIT_INSN_LIMIT];
   uint8_t live[UNIT_INSN_LIMIT]; /* FLAGS_* that are read after the instruction */
+  uint8_t record[UNIT_INSN_LIMIT]; /* enum flag_record; with options.records */
   struct block block[UNIT_BLOCK_LIMIT];
   bool needs_return_flags; /* code after a call reads flags, and return_flags was off */
   bool fetch_fault;        /* the last instruction of some block could not be fetched whole: at … */
@@ -52,9 +53,13 @@ struct discover_options {
   bool (*has_code)(guest_addr eip);
   bool return_flags; /* flags are live at returns */
   bool precise;      /* flags are live at every instruction that can fault */
+  bool records;      /* what such an instruction shows of flags is in a record (flag_record.h) */
   unsigned insn_limit; /* at most UNIT_INSN_LIMIT */
   bool follow;         /* decode the targets of jumps too; else only what falls through */
 };
+
+/* Flags that the code at eip may read before it writes them. */
+uint8_t discover_live(guest_addr eip, const struct discover_options *options);
 
 /* Guest code has changed: what discovery remembers of code outside units is void. */
 void discover_forget(void);

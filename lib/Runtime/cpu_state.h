@@ -95,6 +95,11 @@ struct cpu_state {
    * The bounds of the others are not looked at while there is no such bit, and all are right once there is. */
   uint32_t segments_special;
   struct segment_bounds segment_bounds[SEG_COUNT];
+
+  /* Where the flags that a fault shows come from: the address of the instruction that set them, and its
+   * operands (Frontend/flag_record.h). 0: they are in the fields above. */
+  guest_addr flag_eip;
+  uint32_t flag_operand[2];
 };
 
 #define CPU_STATE_OFFSET(field, value)                                                                       \
@@ -135,6 +140,7 @@ static inline void cpu_set_eflags(struct cpu_state *cpu, uint32_t eflags) {
   cpu->df = eflags >> 10 & 1;
   cpu->of = eflags >> 11 & 1;
   cpu->eflags_rest = (eflags & ~fields) | EFLAGS_ONE | EFLAGS_IF;
+  cpu->flag_eip = 0;
 }
 
 #endif

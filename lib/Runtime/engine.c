@@ -167,14 +167,26 @@ static uintptr_t cache_jump(struct cpu_state *cpu, guest_addr eip, uintptr_t hos
   return host;
 }
 
+/* Before the guest's state is shown, or code runs that knows nothing of records. */
+static void show_flags(struct cpu_state *cpu) {
+  if (!cpu->flag_eip)
+    return;
+  engine_lock();
+  flag_record_end(cpu);
+  engine_unlock();
+}
+
 /* Host code for cpu->eip. Fetch faults and interrupts go to the hooks first. */
 static uintptr_t resume(struct cpu_state *cpu, enum wanted wanted) {
   for (;;) {
     if (__atomic_load_n(&cpu->interrupt, __ATOMIC_ACQUIRE)) {
+      show_flags(cpu);
       engine.hooks.interrupt(cpu);
       wanted = WANT_COLD; /* eip may be another's */
     }
     guest_addr fault = 0;
+    if (careful_wanted(cpu))
+      show_flags(cpu);
     engine_lock();
     bool careful = careful_wanted(cpu);
     uintptr_t host = careful               ? careful_code(cpu, wanted == WANT_ONCE, &fault)
@@ -193,6 +205,7 @@ static uintptr_t resume(struct cpu_state *cpu, enum wanted wanted) {
                         .host_signal = SIGSEGV,
                         .host_code = mapped ? SEGV_ACCERR : SEGV_MAPERR};
     engine_thread_of(cpu)->traps_after = false;
+    flag_record_read(cpu);
     engine.hooks.trap(cpu, &trap);
     wanted = WANT_COLD;
   }
@@ -250,6 +263,7 @@ uintptr_t engine_after_signal(struct cpu_state *cpu) {
   if (thread->pending_trap) {
     struct trap trap = thread->trap;
     thread->pending_trap = thread->traps_after = false;
+    flag_record_read(cpu);
     fault_complete(cpu, &trap);
     engine.hooks.trap(cpu, &trap);
   }
@@ -368,6 +382,8 @@ void runtime_set_precise(bool on) {
   engine_lock();
   if (engine.precise != on) {
     engine.precise = on;
+    for (struct engine_thread *thread = engine.threads; thread; thread = thread->next)
+      thread->cpu->flag_eip = 0;
     unit_drop_all();
   }
   engine_unlock();

@@ -7,6 +7,7 @@
 #define UEMU_RUNTIME_ENGINE_H
 
 #include "Frontend/discover.h"
+#include "Frontend/flag_record.h"
 #include "Runtime/jit.h"
 #include "Runtime/runtime.h"
 #include "Runtime/stencil.h"
@@ -145,6 +146,8 @@ size_t fetch_code(void *context, guest_addr eip, const uint8_t **bytes);
 uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault);
 /* An exit that leads to eip, for jumps from elsewhere than a unit. */
 uintptr_t translate_exit(guest_addr eip);
+/* Flags that the code at eip may read. */
+uint8_t translate_live_flags(guest_addr eip);
 /* Host code in the llvm tier: the basic block at eip. */
 uintptr_t translate_block(guest_addr eip, guest_addr *fault);
 /* Only the instruction at eip, to be run once: nothing else leads to it, and it does not have its page
@@ -252,6 +255,15 @@ uint8_t *stub_write_probe(uint8_t *at);
 uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts);
 /* eip to r13d, and a jump to the helper. */
 uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper);
+
+/* Host numbers of the registers that the guest's are pinned to (docs/guest-abi.md). */
+extern const uint8_t host_register[GPR_COUNT];
+/* What comes before an instruction whose flags may be seen; guest ESP is `stack` above its register. */
+uint8_t *flag_record_write(uint8_t *at, const struct insn *insn, enum flag_record record, int32_t stack);
+/* Flags that are only recorded go to their fields, for all to see: at an instruction that can fault … */
+void flag_record_read(struct cpu_state *cpu);
+/* … or between any two instructions. */
+void flag_record_end(struct cpu_state *cpu);
 
 int signals_init(void);
 

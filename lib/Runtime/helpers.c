@@ -17,6 +17,7 @@ static void raise_trap(struct cpu_state *cpu, uint32_t vector, uint32_t error_co
     trap.host_code = guest_memory_page(address) & GUEST_PAGE_MAPPED ? SEGV_ACCERR : SEGV_MAPERR;
   runtime_redirect(cpu);
   engine_thread_of(cpu)->traps_after = false;
+  flag_record_read(cpu);
   engine.hooks.trap(cpu, &trap);
 }
 
@@ -31,6 +32,7 @@ static void raise_page_fault(struct cpu_state *cpu, guest_addr address, bool wri
 /* The CPU clears TF on its way into the kernel: what traps next is the instruction after this one. */
 static void helper_syscall(struct cpu_state *cpu) {
   engine_thread_of(cpu)->traps_after = false;
+  flag_record_read(cpu); /* a signal may show them */
   engine.hooks.syscall(cpu);
 }
 static void helper_trap_ud(struct cpu_state *cpu) { raise_trap(cpu, TRAP_UD, 0, 0); }

@@ -7,6 +7,7 @@
  * fail is a stencil compiled, for which LLVM must be loaded. */
 #include "Runtime/select.h"
 #include "Frontend/decode_cache.h"
+#include "Frontend/flag_record.h"
 #include "Frontend/stack_fold.h"
 #include "Runtime/engine.h"
 
@@ -18,8 +19,8 @@ static int32_t stack_offset; /* what guest ESP is above its register, where sele
 
 /* --- Finding a stencil ---------------------------------------------------------------------------- */
 
-/* The stencil of just this shape, or better, the one for all addresses: *address gets the index of the operand
- * that goes into it then, or -1. */
+/* The stencil of just this shape, or better, the one for all addresses: *address gets the index of the
+ * operand that goes into it then, or -1. */
 static const struct stencil *find(const struct insn *insns, unsigned count, uint8_t live, int *address) {
   struct shape shape, general;
   shape_of(&shape, insns, count, live);
@@ -345,12 +346,13 @@ static void select_detours(void) {
   }
 }
 
-/* An instruction that reads the flags of a comparison further up compares once more, and is fused with that: the flags
- * are in the register file, but come from there late. False if it cannot be. */
+/* An instruction that reads the flags of a comparison further up compares once more, and is fused with that:
+ * the flags are in the register file, but come from there late. False if it cannot be. */
 static bool select_repeated(const struct unit *unit, const struct block *block, unsigned i) {
   const struct insn *insn = &unit->insn[i];
   const struct insn *setter = shape_repeatable_setter(&unit->insn[block->first], i - block->first);
-  if (!setter || mentions_esp(setter) || mentions_esp(insn) || out->extra_count + 2 > SELECTED_LIMIT)
+  if (!setter || unit->record[i] != FLAG_RECORD_NONE || mentions_esp(setter) || mentions_esp(insn) ||
+      out->extra_count + 2 > SELECTED_LIMIT)
     return false;
   struct insn *pair = &out->extra[out->extra_count];
   pair[0] = *setter;
@@ -388,8 +390,10 @@ static void select_block(const struct unit *unit, const struct block *block,
       missing.first = i;
     if (is_address_thunk(insn, options, &reg)) {
       add_thunk(insn, reg);
-    } else if (i + 1 < end && shape_can_fuse(insn, insn + 1)) {
-      if (insn[1].flow == FLOW_CONDITIONAL)
+    } else if (i + 1 < end && unit->record[i + 1] == FLAG_RECORD_NONE && shape_can_fuse(insn, insn + 1)) {
+      if (unit->record[i] == FLAG_RECORD_VOID)
+        select_insns(insn, 2, FLAGS_ALL);
+      else if (insn[1].flow == FLOW_CONDITIONAL)
         select_branch(insn, unit, block);
       else
         select_insns(insn, 2, unit->live[i + 1]);

@@ -182,9 +182,8 @@ static void note_insn(guest_addr eip, int16_t stack) {
       (struct unit_insn){(uint16_t)(work.at - work.code), (uint16_t)(eip - work.unit.low), stack};
 }
 
-/* Host numbers of the registers that the guest's are pinned to; zero is r15 (docs/guest-abi.md). */
-static const uint8_t host_register[GPR_COUNT] = {[GPR_EAX] = 0, [GPR_ECX] = 1, [GPR_EDX] = 2, [GPR_EBX] = 7,
-                                                 [GPR_ESP] = 6, [GPR_EBP] = 8, [GPR_ESI] = 9, [GPR_EDI] = 12};
+const uint8_t host_register[GPR_COUNT] = {[GPR_EAX] = 0, [GPR_ECX] = 1, [GPR_EDX] = 2, [GPR_EBX] = 7,
+                                          [GPR_ESP] = 6, [GPR_EBP] = 8, [GPR_ESI] = 9, [GPR_EDI] = 12};
 enum { HOST_ZERO = 15, MODRM_REG = 0x38, SIB_NO_INDEX = 4 };
 
 /* Writes ModRM byte, SIB byte and displacement for the guest's address; `reg` is the ModRM byte's middle.
@@ -246,10 +245,26 @@ static void emit_adjust(int32_t adjust) {
   }
 }
 
+/* In a unit with records: what the instruction at the piece's start needs of them. */
+static void emit_record(const struct selected *piece) {
+  unsigned low = 0, high = work.unit.insn_count;
+  while (high - low > 1) {
+    unsigned middle = (low + high) / 2;
+    if (work.unit.insn[middle].eip <= piece->eip)
+      low = middle;
+    else
+      high = middle;
+  }
+  if (work.unit.insn[low].eip == piece->eip && work.unit.record[low] != FLAG_RECORD_NONE)
+    work.at = flag_record_write(work.at, &work.unit.insn[low], work.unit.record[low], piece->stack);
+}
+
 static void emit_piece(const struct selected *piece, const struct block *block) {
   const struct stencil *stencil = piece->stencil;
   if (piece->starts)
     note_insn(piece->eip, piece->stack);
+  if (piece->starts && work.options.records && !piece->adjust)
+    emit_record(piece);
   if (!stencil) {
     emit_adjust(piece->adjust);
     return;
@@ -457,7 +472,7 @@ static bool discover_unit(guest_addr eip, unsigned limit, guest_addr *fault) {
                                            .context = &work.fetch,
                                            .has_code = work.large ? unit_lookup_large : unit_has_code,
                                            .return_flags = engine.return_flags,
-                                           .precise = engine.precise,
+                                           .records = engine.precise,
                                            .follow = work.large,
                                            .insn_limit = limit};
   work.fetch.page_count = 0;
@@ -466,6 +481,13 @@ static bool discover_unit(guest_addr eip, unsigned limit, guest_addr *fault) {
     return false;
   }
   return true;
+}
+
+uint8_t translate_live_flags(guest_addr eip) {
+  struct fetch fetch = {.unprotected = true};
+  struct discover_options options = {
+      .fetch = fetch_code, .context = &fetch, .return_flags = engine.return_flags, .records = engine.precise};
+  return discover_live(eip, &options);
 }
 
 uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {

@@ -374,6 +374,7 @@ static void forget_address_flags(struct work *work) {
              !(work->options->precise && unit->insn[writer].can_fault))
         writer--;
       if (unit->live[writer] && unit->insn[writer].flags_written == FLAGS_ALL &&
+          unit->record[writer] != FLAG_RECORD_VOID &&
           is_address_arithmetic(&unit->insn[writer], &unit->insn[i]) &&
           !(work->options->precise && unit->insn[i].can_fault) && leads_out_of_sight(work, &unit->insn[i]))
         memset(&unit->live[writer], 0, i - writer);

@@ -112,10 +112,12 @@ bool guest_memory_write_fault(guest_addr address) {
   bool retry = (bits & WRITABLE_CODE) == WRITABLE_CODE;
   if (retry)
     memory_drop_code(page, page + 1);
-  memory_unlock();
-  /* No CODE any more: another thread may have been here first, between the fault and this handler. */
+  /* No CODE any more: another thread may have been here first, between the fault and this handler. Asked
+   * under the lock: once it is released, a third thread may translate the page and protect it again, and the
+   * answer would be that of a page that the guest may not write to. */
   if (!retry && bits & GUEST_PAGE_WRITE)
     retry = writable_now(page);
+  memory_unlock();
   errno = saved_errno;
   return retry;
 }

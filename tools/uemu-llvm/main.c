@@ -70,11 +70,21 @@ static const char *cache_dir(void) {
   return length > 0 && length < PATH_MAX ? path : NULL;
 }
 
+/* The host kernel grows the guest's stack, so -s is RLIMIT_STACK, which the guest's children inherit, as after
+ * `ulimit -s`. It also holds for this thread's own stack: that is as large as it will be before it is set. */
 static uint64_t stack_limit(void) {
+  enum { OWN_STACK = 1 << 20 };
   struct rlimit limit;
-  if (options.stack_size)
-    return options.stack_size;
-  return getrlimit(RLIMIT_STACK, &limit) == 0 ? (uint64_t)limit.rlim_cur : 8u << 20;
+  if (getrlimit(RLIMIT_STACK, &limit) < 0)
+    fail(EXIT_CANNOT_RUN, "the limit of the stack cannot be read: %s", strerror(errno));
+  if (options.stack_size) {
+    explicit_bzero(__builtin_alloca(OWN_STACK), OWN_STACK);
+    limit.rlim_cur = options.stack_size;
+    if (setrlimit(RLIMIT_STACK, &limit) < 0)
+      fail(EXIT_CANNOT_RUN, "a stack of %llu bytes cannot be had: %s", (unsigned long long)options.stack_size,
+           errno == EINVAL ? "RLIMIT_STACK's hard limit is lower" : strerror(errno));
+  }
+  return limit.rlim_cur;
 }
 
 static void describe_process(const struct loader_program *program, const struct loader_image *image) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static char message[256];
 
@@ -17,6 +18,9 @@ static const char *complain(const char *format, const char *what) {
 /* --- What each option does: NULL, or a complaint ----------------------------------------------------- */
 
 static const char *set_sysroot(struct options *o, const char *value) {
+  struct stat status;
+  if (stat(value, &status) != 0 || !S_ISDIR(status.st_mode))
+    return complain("sysroot '%s' is not a folder", value);
   o->sysroot = value;
   return NULL;
 }

@@ -151,13 +151,10 @@ static uint8_t *jump_back(uint8_t *field, int block) {
   return at + 2;
 }
 
-/* A jump of the stencil's: to the next stencil, the branch's target, a callee, a stub. */
-static void patch_jump(const struct stencil_reloc *reloc, uint8_t *field, uint8_t *end, const struct insn *last,
+/* A jump of the stencil's: to the branch's target, a callee, a stub. */
+static void patch_jump(const struct stencil_reloc *reloc, uint8_t *field, const struct insn *last,
                        const struct block *block) {
   switch (reloc->symbol) {
-  case STENCIL_NEXT:
-    store_pc32(field, reloc->addend, code_address(end));
-    return;
   case STENCIL_TAKEN:
     if (detour_of(block) >= 0)
       add_fixup(field, reloc->addend, TO_DETOUR, (uint32_t)detour_of(block));
@@ -302,16 +299,25 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
       } else {
         store(field, reloc->kind, value);
       }
+    } else if (reloc->symbol == STENCIL_NEXT) {
+      continue;
     } else if (field + 4 != end) {
-      patch_jump(reloc, field, end, &piece->insn[piece->count - 1], block);
+      patch_jump(reloc, field, &piece->insn[piece->count - 1], block);
     } else if (!probe) {
       bool straight = reloc->symbol == STENCIL_TAKEN && detour_of(block) < 0;
       uint8_t *short_end = straight ? jump_back(field, block->taken) : NULL;
       if (short_end)
         end = short_end;
       else
-        patch_jump(reloc, field, end, &piece->insn[piece->count - 1], block);
+        patch_jump(reloc, field, &piece->insn[piece->count - 1], block);
     }
+  }
+  /* Jumps to the end, which is known only now. Stencils with one have no fields to shorten. */
+  for (unsigned r = 0; r < stencil->reloc_count; r++) {
+    const struct stencil_reloc *reloc = &stencil->reloc[r];
+    if (reloc->symbol == STENCIL_NEXT)
+      store_pc32(code + reloc->offset + (reloc->offset > stencil->memory.modrm ? growth : 0), reloc->addend,
+                 code_address(end));
   }
   work.at = probe ? stub_write_probe(end - 5) : end;
 }

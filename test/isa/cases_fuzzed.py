@@ -36,6 +36,9 @@ def fuzzed(f):
     # Flags of comparisons, read after an instruction that changes some of them.
     f.add("ucomiss 8(%edi),%xmm5; rol $0x57,%al", [""], "O")
     f.add("fucomi %st(6),%st; rcl $0x2f,%bh", ["fsw=3800"], "O")
+    # Loops that end in two ways.
+    f.add("1: push %edx; loope 1b", ["ecx=f flags=Z", "ecx=f"])
+    f.add("1: push %edx; loopne 1b", ["ecx=f flags=Z", "ecx=f"])
 
 
 FILES = [fuzzed]

@@ -35,7 +35,7 @@ static LLVMValueRef call(struct lifter *l, const char *symbol, LLVMValueRef eip)
 }
 
 /* Flags that must be in the register file before control leaves. */
-static void store_flags(struct lifter *l, uint8_t wanted) {
+void control_store_flags(struct lifter *l, uint8_t wanted) {
   for (unsigned f = 0; f < FLAG_COUNT; f++)
     if (l->flags_dirty & wanted & 1 << f) {
       LLVMValueRef byte = LLVMBuildZExt(l->builder, l->flag[f], l->i8, "");
@@ -52,7 +52,7 @@ static void store_state(struct lifter *l) {
   for (unsigned i = 0; i < GUEST_XMM_COUNT; i++)
     if (l->xmm_dirty & 1 << i)
       state_store(l, offsetof(struct cpu_state, xmm) + 16 * i, l->xmm[i]);
-  store_flags(l, FLAGS_ALL);
+  control_store_flags(l, FLAGS_ALL);
 }
 
 /* Before control leaves lifted code on the way that is being built. */
@@ -60,7 +60,7 @@ static void store_leaving(struct lifter *l) {
   if (l->setting == LIFT_BLOCK)
     store_state(l);
   else
-    store_flags(l, l->flags_live);
+    control_store_flags(l, l->flags_live);
 }
 
 /* The same, on the way that all that follows comes by. */
@@ -69,7 +69,7 @@ static void store_all(struct lifter *l) {
   l->flags_dirty = l->gpr_dirty = l->xmm_dirty = 0;
 }
 
-static void tail_call(struct lifter *l, const char *symbol, LLVMValueRef eip) {
+void control_tail_call(struct lifter *l, const char *symbol, LLVMValueRef eip) {
   LLVMValueRef result = call(l, symbol, eip);
   LLVMSetTailCallKind(result, LLVMTailCallKindMustTail);
   LLVMBuildRet(l->builder, result);
@@ -80,30 +80,39 @@ static void tail_call(struct lifter *l, const char *symbol, LLVMValueRef eip) {
 static const char *dispatcher(const struct lifter *l) { return l->mode ? "leave" : "dispatch"; }
 
 void control_next(struct lifter *l) {
+  if (l->setting == LIFT_REGION) {
+    region_next(l);
+    return;
+  }
   store_leaving(l);
   if (l->setting == LIFT_BLOCK)
-    tail_call(l, dispatcher(l), lifter_const(l, 4, insn_next(l->last)));
+    control_tail_call(l, dispatcher(l), lifter_const(l, 4, insn_next(l->last)));
   else
-    tail_call(l, "next", NULL);
+    control_tail_call(l, "next", NULL);
 }
 
 void control_taken(struct lifter *l) {
+  if (l->setting == LIFT_REGION) {
+    region_taken(l);
+    return;
+  }
   control_check_target(l, lifter_const(l, 4, l->insn->target));
   store_leaving(l);
   if (l->setting == LIFT_BLOCK)
-    tail_call(l, dispatcher(l), lifter_const(l, 4, l->insn->target));
+    control_tail_call(l, dispatcher(l), lifter_const(l, 4, l->insn->target));
   else
-    tail_call(l, "taken", NULL);
+    control_tail_call(l, "taken", NULL);
 }
 
 void control_dispatch(struct lifter *l, LLVMValueRef eip) {
   control_check_target(l, eip);
   store_leaving(l);
-  tail_call(l, dispatcher(l), eip);
+  control_tail_call(l, dispatcher(l), eip);
 }
 
 void control_branch(struct lifter *l, LLVMValueRef condition) {
-  store_all(l);
+  if (l->setting != LIFT_REGION) /* there each way keeps what it needs */
+    store_all(l);
   LLVMBasicBlockRef taken = LLVMAppendBasicBlockInContext(l->context, l->function, "taken");
   LLVMBasicBlockRef next = LLVMAppendBasicBlockInContext(l->context, l->function, "next");
   LLVMBuildCondBr(l->builder, condition, taken, next);
@@ -118,23 +127,50 @@ static void take_registers(struct lifter *l, LLVMValueRef result) {
     l->gpr[i] = LLVMBuildExtractValue(l->builder, result, i, "");
   for (unsigned i = 0; i < GUEST_XMM_COUNT; i++)
     l->xmm[i] = LLVMBuildExtractValue(l->builder, result, ABI_INT_COUNT + i, "");
-  l->zero = LLVMBuildExtractValue(l->builder, result, ABI_ZERO, "");
+  if (l->setting != LIFT_REGION)
+    l->zero = LLVMBuildExtractValue(l->builder, result, ABI_ZERO, "");
+}
+
+static void forget_flags(struct lifter *l) {
+  memset(l->flag, 0, sizeof l->flag);
+  l->flags_dirty = 0;
+  l->compare[0] = l->compare[1] = l->above = NULL;
+}
+
+LLVMValueRef control_call(struct lifter *l, const char *symbol, LLVMValueRef eip) {
+  LLVMValueRef result = call(l, symbol, eip);
+  take_registers(l, result);
+  forget_flags(l);
+  return LLVMBuildExtractValue(l->builder, result, ABI_EIP, "");
+}
+
+void control_expect(struct lifter *l, LLVMValueRef condition, LLVMBasicBlockRef usual, LLVMBasicBlockRef rare) {
+  LLVMValueRef branch = LLVMBuildCondBr(l->builder, condition, usual, rare);
+  LLVMMetadataRef weights[3] = {LLVMMDStringInContext2(l->context, "branch_weights", 14),
+                                LLVMValueAsMetadata(lifter_const(l, 4, 1000000)),
+                                LLVMValueAsMetadata(lifter_const(l, 4, 1))};
+  LLVMMetadataRef node = LLVMMDNodeInContext2(l->context, weights, 3);
+  LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(l->context, "prof", 4), LLVMMetadataAsValue(l->context, node));
 }
 
 void control_helper(struct lifter *l, unsigned helper, LLVMValueRef eip) {
-  store_flags(l, FLAGS_ALL);
-  take_registers(l, call(l, helper_symbol(helper), eip));
-  for (unsigned f = 0; f < FLAG_COUNT; f++)
-    l->flag[f] = NULL;
-  l->flags_dirty = 0;
-  l->compare[0] = l->compare[1] = l->above = NULL;
+  if (l->setting == LIFT_REGION) {
+    region_leave(l);
+    return;
+  }
+  control_store_flags(l, FLAGS_ALL);
+  control_call(l, helper_symbol(helper), eip);
   l->gpr_dirty = l->xmm_dirty = 0;
   l->helped = true;
 }
 
 void control_trap(struct lifter *l, unsigned helper, LLVMValueRef eip) {
-  store_flags(l, FLAGS_ALL);
-  tail_call(l, helper_symbol(helper), eip);
+  if (l->setting == LIFT_REGION) {
+    region_leave(l);
+    return;
+  }
+  control_store_flags(l, FLAGS_ALL);
+  control_tail_call(l, helper_symbol(helper), eip);
 }
 
 void control_fault_if(struct lifter *l, LLVMValueRef condition, unsigned helper) {
@@ -147,7 +183,7 @@ void control_fault_if(struct lifter *l, LLVMValueRef condition, unsigned helper)
   memcpy(xmm, l->xmm, sizeof xmm);
   memcpy(l->gpr, l->gpr_before, sizeof gpr);
   memcpy(l->xmm, l->xmm_before, sizeof xmm);
-  tail_call(l, helper_symbol(helper), insn_eip_value(l, l->insn)); /* flags are in the register file */
+  control_tail_call(l, helper_symbol(helper), insn_eip_value(l, l->insn)); /* flags are in the register file */
   memcpy(l->gpr, gpr, sizeof gpr);
   memcpy(l->xmm, xmm, sizeof xmm);
   l->ended = false;
@@ -243,24 +279,19 @@ static void lift_call(struct lifter *l, const struct insn *insn) {
     control_dispatch(l, target ? target : lifter_const(l, 4, insn->target));
     return;
   }
-  store_flags(l, l->flags_live);
-  l->flags_dirty = 0;
-  LLVMValueRef result = target ? call(l, "dispatch", target) : call(l, "callee", NULL);
-  take_registers(l, result);
-  LLVMValueRef eip = LLVMBuildExtractValue(l->builder, result, ABI_EIP, "");
+  if (l->setting == LIFT_REGION) {
+    region_call(l, insn, target);
+    return;
+  }
+  control_store_flags(l, l->flags_live);
+  LLVMValueRef eip = control_call(l, target ? "dispatch" : "callee", target);
   LLVMBasicBlockRef paired = LLVMAppendBasicBlockInContext(l->context, l->function, "paired");
   LLVMBasicBlockRef mispaired = LLVMAppendBasicBlockInContext(l->context, l->function, "mispaired");
-  LLVMValueRef branch =
-      LLVMBuildCondBr(l->builder, LLVMBuildICmp(l->builder, LLVMIntEQ, eip, back, ""), paired, mispaired);
-  LLVMMetadataRef weights[3] = {LLVMMDStringInContext2(l->context, "branch_weights", 14),
-                                LLVMValueAsMetadata(lifter_const(l, 4, 1000000)),
-                                LLVMValueAsMetadata(lifter_const(l, 4, 1))};
-  LLVMMetadataRef node = LLVMMDNodeInContext2(l->context, weights, 3);
-  LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(l->context, "prof", 4), LLVMMetadataAsValue(l->context, node));
+  control_expect(l, LLVMBuildICmp(l->builder, LLVMIntEQ, eip, back, ""), paired, mispaired);
   LLVMPositionBuilderAtEnd(l->builder, mispaired);
-  tail_call(l, "mispaired", eip);
+  control_tail_call(l, "mispaired", eip);
   LLVMPositionBuilderAtEnd(l->builder, paired);
-  tail_call(l, "next", NULL);
+  control_tail_call(l, "next", NULL);
 }
 
 static void lift_ret(struct lifter *l, const struct insn *insn) {
@@ -284,7 +315,7 @@ static void lift_ret(struct lifter *l, const struct insn *insn) {
     control_dispatch(l, eip);
     return;
   }
-  store_flags(l, l->flags_live);
+  control_store_flags(l, l->flags_live);
   LLVMValueRef values[ABI_PARAMETER_COUNT], result = LLVMGetPoison(l->guest_type);
   arguments_of(l, eip, values);
   for (unsigned i = 0; i < ABI_PARAMETER_COUNT; i++)

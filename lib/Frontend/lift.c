@@ -111,7 +111,7 @@ static void set_string_attribute(struct lifter *l, LLVMValueRef function, const 
                                                     (unsigned)strlen(value)));
 }
 
-static void start_function(struct lifter *l, const char *name) {
+void lifter_start_function(struct lifter *l, const char *name) {
   l->function = LLVMAddFunction(l->module, name, l->function_type);
   abi_apply(l, l->function);
   set_string_attribute(l, l->function, "no-jump-tables", "true");
@@ -141,7 +141,7 @@ static void start_function(struct lifter *l, const char *name) {
 
 void lift_fail(struct lifter *l, const char *why) { l->failure = why; }
 
-static lift_function *function_for(const struct insn *insn) {
+lift_function *lifter_family(const struct insn *insn) {
   if (insn->form.attributes & INSN_LOCK)
     return locked[insn->form.mnemonic];
   if (insn->form.attributes & INSN_STRING)
@@ -149,17 +149,17 @@ static lift_function *function_for(const struct insn *insn) {
   return table[insn->form.mnemonic];
 }
 
-bool lift_is_implemented(const struct insn *insn) { return function_for(insn) != NULL; }
+bool lift_is_implemented(const struct insn *insn) { return lifter_family(insn) != NULL; }
 
 LLVMValueRef lifter_function(struct lifter *l, const char *name, const struct insn *insns, unsigned count,
                              uint8_t live) {
-  start_function(l, name);
+  lifter_start_function(l, name);
   l->last = &insns[count - 1];
   l->flags_live = live;
   for (unsigned i = 0; i < count && !l->failure && !l->ended; i++) {
     l->insn = &insns[i];
     l->position = i;
-    lift_function *lift = function_for(&insns[i]);
+    lift_function *lift = lifter_family(&insns[i]);
     if (!lift) {
       lift_fail(l, "instruction is not implemented");
       break;

@@ -19,11 +19,12 @@
  * keeps their order; a stencil in which it did change a register first is refused when the
  * library is made.
  *
- * Lifted code comes in two settings:
+ * Lifted code comes in three settings:
  *   stencils: one shape, holes for constants, ends in a tail call to `next` or `taken`;
  *   blocks:   a basic block, constants, ends in a tail call to the dispatcher. At its entry the
  *             register file has what the registers have; it writes back what it changes, before each
- *             instruction that can fault and when it ends.
+ *             instruction that can fault and when it ends;
+ *   regions:  a unit of many blocks with the jumps between them (lift_region.h).
  * The calling convention is in docs/guest-abi.md. */
 #ifndef UEMU_FRONTEND_LIFT_H
 #define UEMU_FRONTEND_LIFT_H
@@ -34,7 +35,7 @@
 
 enum { GUEST_XMM_COUNT = 8 };
 
-enum lift_setting { LIFT_STENCIL, LIFT_BLOCK };
+enum lift_setting { LIFT_STENCIL, LIFT_BLOCK, LIFT_REGION };
 
 /* Everything that code outside the family functions may name in lifted code. */
 enum lift_symbol {
@@ -74,11 +75,12 @@ struct lifter {
   uint8_t xmm_dirty;                 /* … and xmm, since the last commit */
   LLVMValueRef compare[2];           /* operands of the last cmp or sub, if it set the flags; or NULL */
   LLVMValueRef above;                /* i1: CF = ZF = 0, where the last setter gave it as one value; or NULL */
-  uint8_t flags_live;                /* stencils: flags to keep */
-  LLVMValueRef gpr_before[GPR_COUNT], xmm_before[GUEST_XMM_COUNT]; /* blocks: as the instruction found them */
+  uint8_t flags_live;                /* stencils, regions: flags to keep */
+  LLVMValueRef gpr_before[GPR_COUNT], xmm_before[GUEST_XMM_COUNT]; /* as the instruction found them; not in stencils */
   const struct insn *insn;           /* being lifted */
   unsigned position;                 /* its index in the pair or block */
   const struct insn *last;           /* of the pair or block */
+  struct lift_region *region;        /* regions: lift_region.c's own */
   bool ended;                        /* control has left: no fall-through to emit */
   bool helped;                       /* a helper was called: a block ends here */
 

@@ -17,4 +17,25 @@ LLVMValueRef lifter_symbol(struct lifter *l, const char *name);
 /* The name of helper number `helper`. */
 const char *helper_symbol(unsigned helper);
 
+/* Starts a function: registers are its parameters, flags in the register file. */
+void lifter_start_function(struct lifter *l, const char *name);
+/* The family function of an instruction; NULL if there is none. */
+lift_function *lifter_family(const struct insn *insn);
+
+/* control.c: flags newer than the register file, among those wanted, go there. */
+void control_store_flags(struct lifter *l, uint8_t wanted);
+/* Ends the function in a tail call of the symbol, with the registers as they are and eip, or NULL. */
+void control_tail_call(struct lifter *l, const char *symbol, LLVMValueRef eip);
+/* Branches to `usual` if the condition holds; to `rare`, hardly ever, if not. */
+void control_expect(struct lifter *l, LLVMValueRef condition, LLVMBasicBlockRef usual, LLVMBasicBlockRef rare);
+/* Calls the symbol and goes on with the registers that it returns; its eip. */
+LLVMValueRef control_call(struct lifter *l, const char *symbol, LLVMValueRef eip);
+
+/* lift_region.c: what the functions of control.c do in a region. */
+void region_next(struct lifter *l);
+void region_taken(struct lifter *l);
+void region_call(struct lifter *l, const struct insn *insn, LLVMValueRef target);
+/* Ends the function before the instruction being lifted: code outside does it. */
+void region_leave(struct lifter *l);
+
 #endif

@@ -362,7 +362,9 @@ static struct flag_outputs add_flags(struct assembly *a, const struct insn *insn
     uint8_t read = reader && !outputs.wants_above ? reader->flags_read : 0;
     outputs.wanted &= l->flags_live | read;
   }
-  outputs.by_setcc = l->setting == LIFT_BLOCK;
+  if (l->setting == LIFT_REGION)
+    outputs.wanted &= l->flags_live;
+  outputs.by_setcc = l->setting != LIFT_STENCIL;
   for (unsigned f = 0; f < FLAG_COUNT; f++)
     if (outputs.wanted & 1 << f)
       outputs.flag[f] = add_output(a, outputs.by_setcc ? "=r" : flag_constraint[f], l->i8);

@@ -37,6 +37,8 @@ LLVMValueRef value_intrinsic(struct lifter *l, const char *name, LLVMValueRef *a
 }
 
 LLVMValueRef value_in_temporary(struct lifter *l, LLVMValueRef value, const char *host) {
+  if (l->setting == LIFT_REGION)
+    return value;
   char output[16];
   snprintf(output, sizeof output, "={%s}", host);
   struct host_asm code = {
@@ -210,7 +212,7 @@ void control_trap_if(struct lifter *l, LLVMValueRef condition, unsigned helper, 
 }
 
 void control_after(struct lifter *l, const struct insn *insn) {
-  if (l->setting == LIFT_BLOCK)
+  if (l->setting != LIFT_STENCIL)
     control_dispatch(l, insn_next_value(l, insn));
   else
     control_next(l);

@@ -34,16 +34,16 @@ static LLVMValueRef hole(struct lifter *l, const char *stem, unsigned bytes) {
 }
 
 LLVMValueRef insn_eip_value(struct lifter *l, const struct insn *insn) {
-  return l->setting == LIFT_BLOCK ? lifter_const(l, 4, insn->eip) : hole(l, "hole_eip", 4);
+  return l->setting != LIFT_STENCIL ? lifter_const(l, 4, insn->eip) : hole(l, "hole_eip", 4);
 }
 
 /* Only the last instruction of a pair asks for it. */
 LLVMValueRef insn_next_value(struct lifter *l, const struct insn *insn) {
-  return l->setting == LIFT_BLOCK ? lifter_const(l, 4, insn_next(insn)) : hole(l, "hole_next", 4);
+  return l->setting != LIFT_STENCIL ? lifter_const(l, 4, insn_next(insn)) : hole(l, "hole_next", 4);
 }
 
 static LLVMValueRef immediate(struct lifter *l, const struct insn *insn, unsigned which, unsigned bytes) {
-  if (l->setting == LIFT_BLOCK)
+  if (l->setting != LIFT_STENCIL)
     return lifter_const(l, bytes, insn->imm[which]);
   static const char *const stems[2][2] = {{"hole_imm0", "hole_imm1"}, {"hole_imm2", "hole_imm2"}};
   return hole(l, stems[l->position ? 1 : 0][which], bytes);
@@ -128,14 +128,14 @@ static LLVMValueRef state_pointer(struct lifter *l, size_t offset) {
 
 LLVMValueRef state_load(struct lifter *l, size_t offset, LLVMTypeRef type) {
   LLVMValueRef load = LLVMBuildLoad2(l->builder, type, state_pointer(l, offset), "");
-  LLVMSetVolatile(load, true);
+  LLVMSetVolatile(load, l->setting != LIFT_REGION);
   LLVMSetAlignment(load, 1);
   return load;
 }
 
 void state_store(struct lifter *l, size_t offset, LLVMValueRef value) {
   LLVMValueRef store = LLVMBuildStore(l->builder, value, state_pointer(l, offset));
-  LLVMSetVolatile(store, true);
+  LLVMSetVolatile(store, l->setting != LIFT_REGION);
   LLVMSetAlignment(store, 1);
 }
 
@@ -159,6 +159,8 @@ void memory_store(struct lifter *l, LLVMValueRef address, LLVMValueRef value) {
 }
 
 LLVMValueRef value_after_accesses(struct lifter *l, LLVMValueRef value) {
+  if (l->setting == LIFT_REGION)
+    return value; /* nobody looks in the middle of one */
   LLVMTypeRef type = LLVMTypeOf(value);
   LLVMTypeRef function = LLVMFunctionType(type, &type, 1, false);
   LLVMValueRef barrier = LLVMGetInlineAsm(function, "", 0, "=r,0", 4, true, false, LLVMInlineAsmDialectATT, false);
@@ -202,7 +204,7 @@ static bool hides_parts(const struct lifter *l, const struct insn *insn) {
 
 static LLVMValueRef wrap_at_64k(struct lifter *l, LLVMValueRef sum) {
   LLVMValueRef mask = lifter_const(l, 4, 0xFFFF);
-  if (l->setting == LIFT_BLOCK)
+  if (l->setting != LIFT_STENCIL)
     return LLVMBuildAnd(l->builder, sum, mask, "");
   sum = LLVMBuildAnd(l->builder, in_temporary(l, sum, "={r11},0"), mask, "");
   return in_temporary(l, sum, "={r11},0");
@@ -224,7 +226,7 @@ LLVMValueRef operand_offset(struct lifter *l, const struct insn *insn, unsigned 
   }
   if (op->has_disp) {
     LLVMValueRef disp =
-        l->setting == LIFT_BLOCK ? lifter_const(l, 4, insn->disp) : hole(l, "hole_disp0", 4);
+        l->setting != LIFT_STENCIL ? lifter_const(l, 4, insn->disp) : hole(l, "hole_disp0", 4);
     /* A lone hole would be addressed relative to the host's rip: r15, which is zero, is its base. */
     if (!sum && l->setting == LIFT_STENCIL && !op->segment)
       sum = l->zero;
@@ -280,7 +282,7 @@ LLVMValueRef operand_address(struct lifter *l, const struct insn *insn, unsigned
     return operand_offset(l, insn, i);
   size_t field = offsetof(struct cpu_state, segment_base) + 4 * (segment - 1);
   LLVMValueRef base = state_load(l, field, l->i32);
-  if (l->setting == LIFT_BLOCK)
+  if (l->setting != LIFT_STENCIL)
     return LLVMBuildAdd(l->builder, operand_offset(l, insn, i), base, "");
   return in_segment(l, insn, i, base);
 }

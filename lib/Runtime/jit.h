@@ -71,10 +71,44 @@ struct block_mode {
 int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count, const struct block_mode *mode,
                       struct jit_block *block);
 
+/* --- Regions ------------------------------------------------------------------------------------------ */
+
+struct lift_region_source;
+
+/* A place in a region's code that refers to something outside: a 32-bit displacement, relative to its end when
+ * addend is -4. */
+struct jit_region_reloc {
+  uint32_t offset; /* bytes from the region's code */
+  int32_t addend;
+  uint32_t symbol; /* enum stencil_symbol: STENCIL_DISPATCH and above; or STENCIL_TAKEN: the code of … */
+  guest_addr eip;  /* … this guest address */
+};
+
+enum { JIT_FRAME_LIMIT = 2048 }; /* bytes of the host stack, of a region */
+
+/* A compiled region: code to be copied to a multiple of its alignment, and completed. */
+struct jit_region {
+  uint8_t *code;
+  uint32_t code_size; /* bytes of code */
+  uint32_t size;      /* with the constants that follow */
+  uint32_t alignment;
+  uint32_t frame_size; /* the host stack that it uses at most, with the return address of a call */
+  struct jit_region_reloc *reloc;
+  unsigned reloc_count;
+  char why[160]; /* on failure: the reason */
+};
+
+/* Compiles a region. `dump` gets its IR as it was lifted, and after optimisation; NULL: not wanted. 0, or
+ * -EIO with region->why set. One thread at a time, but beside a thread that compiles stencils or blocks. */
+int jit_compile_region(const struct lift_region_source *source, void (*dump)(const char *text), struct jit_region *region);
+void jit_free_region(struct jit_region *region);
+
 /* What the shared object offers, by the name jit_interface. */
 struct jit_interface {
   int (*compile_stencils)(const struct stencil_source *, unsigned, const struct stencil_sink *);
   int (*compile_block)(const struct jit_host *, const struct insn *, unsigned, const struct block_mode *, struct jit_block *);
+  int (*compile_region)(const struct lift_region_source *, void (*)(const char *), struct jit_region *);
+  void (*free_region)(struct jit_region *);
 };
 extern const struct jit_interface jit_interface;
 

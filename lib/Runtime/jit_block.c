@@ -96,9 +96,9 @@ static struct {
   unsigned block_count;
 } orc;
 
-static void take_message(char why[], size_t size, LLVMErrorRef error) {
+void jit_take_message(char why[JIT_WHY_SIZE], LLVMErrorRef error) {
   char *message = LLVMGetErrorMessage(error);
-  snprintf(why, size, "%s", message);
+  snprintf(why, JIT_WHY_SIZE, "%s", message);
   LLVMDisposeErrorMessage(message);
 }
 
@@ -129,7 +129,7 @@ static LLVMErrorRef define_stubs(const struct jit_host *host) {
   return LLVMOrcJITDylibDefine(orc.dylib, LLVMOrcAbsoluteSymbols(symbols, HELPER_COUNT + WAYS_OUT));
 }
 
-static bool start(const struct jit_host *host, char why[], size_t size) {
+static bool start(const struct jit_host *host, char why[JIT_WHY_SIZE]) {
   if (orc.dylib)
     return true;
   char *message = NULL;
@@ -139,7 +139,7 @@ static bool start(const struct jit_host *host, char why[], size_t size) {
   if (orc.machine)
     copy = jit_target_machine(LLVMCodeGenLevelDefault, &message);
   if (!copy) {
-    snprintf(why, size, "%s", message ? message : "no target machine");
+    snprintf(why, JIT_WHY_SIZE, "%s", message ? message : "no target machine");
     LLVMDisposeMessage(message);
     return false;
   }
@@ -154,7 +154,7 @@ static bool start(const struct jit_host *host, char why[], size_t size) {
     error = define_stubs(host);
   }
   if (error) {
-    take_message(why, size, error);
+    jit_take_message(why, error);
     orc.dylib = NULL;
     return false;
   }
@@ -206,26 +206,25 @@ static LLVMErrorRef link_object(LLVMMemoryBufferRef object, const char *name, ui
 /* --- One block
  * ---------------------------------------------------------------------------------------------------- */
 
-/* The first error that code generation reports: inline assembly that cannot have its registers, and
- * the like. Without a handler LLVM would end the process. */
-static void diagnose(LLVMDiagnosticInfoRef info, void *context) {
+/* Inline assembly that cannot have its registers, and the like. */
+void jit_diagnose(LLVMDiagnosticInfoRef info, void *context) {
   char *why = context;
   if (LLVMGetDiagInfoSeverity(info) != LLVMDSError || why[0])
     return;
   char *text = LLVMGetDiagInfoDescription(info);
-  snprintf(why, sizeof((struct jit_block *)0)->why, "%s", text);
+  snprintf(why, JIT_WHY_SIZE, "%s", text);
   LLVMDisposeMessage(text);
 }
 
-static void dump(const struct jit_host *host, LLVMModuleRef module, const char *name, const char *stage) {
-  if (!host->dump)
+void jit_dump(void (*dump)(const char *text), LLVMModuleRef module, const char *name, const char *stage) {
+  if (!dump)
     return;
   char *ir = LLVMPrintModuleToString(module);
   size_t size = strlen(ir) + 128;
   char *text = malloc(size);
   if (text) {
     snprintf(text, size, "; %s %s\n%s\n", stage, name, ir);
-    host->dump(text);
+    dump(text);
     free(text);
   }
   LLVMDisposeMessage(ir);
@@ -235,7 +234,7 @@ static void dump(const struct jit_host *host, LLVMModuleRef module, const char *
 static LLVMMemoryBufferRef make_object(const struct jit_host *host, struct lifter *lifter, const char *name,
                                        struct jit_block *block) {
   char *message = NULL;
-  dump(host, lifter->module, name, "lifted");
+  jit_dump(host->dump, lifter->module, name, "lifted");
   if (LLVMVerifyModule(lifter->module, LLVMReturnStatusAction, &message)) {
     snprintf(block->why, sizeof block->why, "invalid IR: %s", message);
     LLVMDisposeMessage(message);
@@ -246,10 +245,10 @@ static LLVMMemoryBufferRef make_object(const struct jit_host *host, struct lifte
   LLVMErrorRef error = LLVMRunPasses(lifter->module, pipeline, orc.machine, options);
   LLVMDisposePassBuilderOptions(options);
   if (error) {
-    take_message(block->why, sizeof block->why, error);
+    jit_take_message(block->why, error);
     return NULL;
   }
-  dump(host, lifter->module, name, "optimised");
+  jit_dump(host->dump, lifter->module, name, "optimised");
   LLVMMemoryBufferRef object = NULL;
   message = NULL;
   bool failed =
@@ -281,7 +280,7 @@ static int place(const struct jit_host *host, LLVMMemoryBufferRef object, const 
   bool good = !error && address && address == (uintptr_t)area.code && !area.unreachable;
   host->close(good ? area.at : memory);
   if (error)
-    take_message(block->why, sizeof block->why, error);
+    jit_take_message(block->why, error);
   else if (!good)
     snprintf(block->why, sizeof block->why, "LLVM's object has sections that the code cache cannot hold");
   if (!good)
@@ -342,7 +341,7 @@ static int compile(const struct jit_host *host, const struct insn *insns, unsign
   lifter_init(&lifter, LIFT_BLOCK);
   lifter.mode = mode->bits;
   lifter.code_high = mode->code_high;
-  LLVMContextSetDiagnosticHandler(lifter.context, diagnose, block->why);
+  LLVMContextSetDiagnosticHandler(lifter.context, jit_diagnose, block->why);
   if (!lifter_function(&lifter, name, insns, *count, FLAGS_ALL)) {
     snprintf(block->why, sizeof block->why, "%s", lifter.failure);
     *count = lifter.position;
@@ -362,7 +361,7 @@ static int compile(const struct jit_host *host, const struct insn *insns, unsign
 int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count, const struct block_mode *mode,
                       struct jit_block *block) {
   memset(block, 0, sizeof *block);
-  if (!start(host, block->why, sizeof block->why))
+  if (!start(host, block->why))
     return -EIO;
   unsigned wanted = count;
   int status = compile(host, insns, &wanted, mode, block);

@@ -4,4 +4,6 @@
 __attribute__((visibility("default"))) const struct jit_interface jit_interface = {
     .compile_stencils = jit_compile_stencils,
     .compile_block = jit_compile_block,
+    .compile_region = jit_compile_region,
+    .free_region = jit_free_region,
 };

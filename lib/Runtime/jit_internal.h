@@ -6,10 +6,42 @@
 #include "Frontend/lift_internal.h"
 #include "Runtime/stencil.h"
 
+#include <elf.h>
+#include <llvm-c/Error.h>
 #include <llvm-c/TargetMachine.h>
 
 /* The machine that guest code is compiled for; the caller disposes of it. NULL with *message set. */
 LLVMTargetMachineRef jit_target_machine(LLVMCodeGenOptLevel level, char **message);
+
+/* The number that stencils have for a symbol that lifted code names: enum stencil_symbol; -1 for none. */
+int jit_symbol_of(const char *name);
+
+/* --- jit_object.c: LLVM's object files ------------------------------------------------------------------- */
+
+struct jit_object {
+  const uint8_t *bytes;
+  size_t size;
+  const Elf64_Shdr *sections;
+  unsigned section_count;
+  const Elf64_Shdr *text, *rela, *symtab;
+  const char *strings, *section_names;
+};
+bool jit_object_open(struct jit_object *object, const uint8_t *bytes, size_t size);
+const Elf64_Sym *jit_object_symbols(const struct jit_object *object);
+/* Relocations of its code. */
+const Elf64_Rela *jit_object_relocs(const struct jit_object *object, size_t *count);
+
+/* --- jit_block.c, jit_region.c ---------------------------------------------------------------------------- */
+
+/* Gives `dump` the module's text under a heading; nothing for NULL. */
+void jit_dump(void (*dump)(const char *text), LLVMModuleRef module, const char *name, const char *stage);
+/* For LLVMContextSetDiagnosticHandler: the first error goes to the string, of JIT_WHY_SIZE bytes. Without a
+ * handler LLVM would end the process. */
+enum { JIT_WHY_SIZE = 160 };
+void jit_diagnose(LLVMDiagnosticInfoRef info, void *why);
+void jit_take_message(char why[JIT_WHY_SIZE], LLVMErrorRef error);
+
+/* --- jit_check.c -------------------------------------------------------------------------------------------- */
 
 /* NULL if the stencil keeps the rules that precise faults need; else what it breaks. */
 const char *stencil_check(const struct stencil_code *code);

@@ -8,8 +8,8 @@
 #include "Runtime/jit_internal.h"
 
 #include <Zydis/Zydis.h>
-#include <elf.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,20 +19,21 @@
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 
+static void initialise(void) {
+  LLVMInitializeX86TargetInfo();
+  LLVMInitializeX86Target();
+  LLVMInitializeX86TargetMC();
+  LLVMInitializeX86AsmPrinter();
+  LLVMInitializeX86AsmParser();
+  /* LLVM 19's byte-to-word pass widens `movb (%eax,%ecx), %al` to a movzbl that loses the rest of
+   * eax when eax is also the address. */
+  static const char *const arguments[] = {"uemu-llvm", "-fixup-byte-word-insts=0"};
+  LLVMParseCommandLineOptions(2, arguments, NULL);
+}
+
 LLVMTargetMachineRef jit_target_machine(LLVMCodeGenOptLevel level, char **message) {
-  static bool initialised;
-  if (!initialised) {
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
-    LLVMInitializeX86AsmParser();
-    /* LLVM 19's byte-to-word pass widens `movb (%eax,%ecx), %al` to a movzbl that loses the rest of
-     * eax when eax is also the address. */
-    static const char *const arguments[] = {"uemu-llvm", "-fixup-byte-word-insts=0"};
-    LLVMParseCommandLineOptions(2, arguments, NULL);
-    initialised = true;
-  }
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, initialise);
   LLVMTargetRef target;
   if (LLVMGetTargetFromTriple(lift_triple, &target, message))
     return NULL;
@@ -44,7 +45,7 @@ LLVMTargetMachineRef jit_target_machine(LLVMCodeGenOptLevel level, char **messag
 
 /* --- Names to symbols ---------------------------------------------------------------------------- */
 
-static int symbol_of(const char *name) {
+int jit_symbol_of(const char *name) {
   static const struct {
     const char *name;
     enum stencil_symbol symbol;
@@ -63,49 +64,6 @@ static int symbol_of(const char *name) {
     if (strcmp(name, helper_symbol(h)) == 0)
       return STENCIL_HELPER + (int)h;
   return -1;
-}
-
-/* --- The object ------------------------------------------------------------------------------------ */
-
-struct object {
-  const uint8_t *bytes;
-  size_t size;
-  const Elf64_Shdr *sections;
-  unsigned section_count;
-  const Elf64_Shdr *text, *rela, *symtab;
-  const char *strings;
-};
-
-static bool object_open(struct object *o, const uint8_t *bytes, size_t size) {
-  const Elf64_Ehdr *header = (const Elf64_Ehdr *)bytes;
-  *o = (struct object){.bytes = bytes, .size = size};
-  if (size < sizeof *header)
-    return false;
-  o->sections = (const Elf64_Shdr *)(bytes + header->e_shoff);
-  o->section_count = header->e_shnum;
-  const char *names = (const char *)bytes + o->sections[header->e_shstrndx].sh_offset;
-  for (unsigned i = 0; i < o->section_count; i++) {
-    const char *name = names + o->sections[i].sh_name;
-    if (strcmp(name, ".text") == 0)
-      o->text = &o->sections[i];
-    else if (strcmp(name, ".rela.text") == 0)
-      o->rela = &o->sections[i];
-    else if (o->sections[i].sh_type == SHT_SYMTAB)
-      o->symtab = &o->sections[i];
-  }
-  if (!o->text || !o->symtab)
-    return false;
-  o->strings = (const char *)bytes + o->sections[o->symtab->sh_link].sh_offset;
-  return true;
-}
-
-static const Elf64_Sym *object_symbols(const struct object *o) {
-  return (const Elf64_Sym *)(o->bytes + o->symtab->sh_offset);
-}
-
-static const Elf64_Rela *object_relocs(const struct object *o, size_t *count) {
-  *count = o->rela ? o->rela->sh_size / sizeof(Elf64_Rela) : 0;
-  return o->rela ? (const Elf64_Rela *)(o->bytes + o->rela->sh_offset) : NULL;
 }
 
 static int reloc_kind(uint32_t type) {
@@ -272,7 +230,7 @@ static void find_short_fields(const struct stencil_code *code, struct stencil_re
   memcpy(relocs, marked, code->reloc_count * sizeof *relocs);
 }
 
-static void make_stencil(const struct object *o, const Elf64_Sym *function, const struct stencil_source *source,
+static void make_stencil(const struct jit_object *o, const Elf64_Sym *function, const struct stencil_source *source,
                          const struct stencil_sink *sink) {
   struct stencil_reloc relocs[RELOC_LIMIT];
   struct stencil_code code = {.code = o->bytes + o->text->sh_offset + function->st_value,
@@ -281,13 +239,13 @@ static void make_stencil(const struct object *o, const Elf64_Sym *function, cons
   char why[128];
   shape_of(&code.shape, source->insn, source->count, source->live);
   size_t count;
-  const Elf64_Rela *all = object_relocs(o, &count);
+  const Elf64_Rela *all = jit_object_relocs(o, &count);
   for (size_t i = 0; i < count; i++) {
     if (all[i].r_offset < function->st_value || all[i].r_offset >= function->st_value + function->st_size)
       continue;
-    const Elf64_Sym *target = &object_symbols(o)[ELF64_R_SYM(all[i].r_info)];
+    const Elf64_Sym *target = &jit_object_symbols(o)[ELF64_R_SYM(all[i].r_info)];
     const char *name = o->strings + target->st_name;
-    int symbol = symbol_of(name), kind = reloc_kind((uint32_t)ELF64_R_TYPE(all[i].r_info));
+    int symbol = jit_symbol_of(name), kind = reloc_kind((uint32_t)ELF64_R_TYPE(all[i].r_info));
     if (symbol < 0 || kind < 0 || code.reloc_count == RELOC_LIMIT) {
       snprintf(why, sizeof why, "relocation type %u against '%s'", (unsigned)ELF64_R_TYPE(all[i].r_info), name);
       sink->refused(sink->context, source, why);
@@ -338,7 +296,7 @@ static int compile_module(LLVMTargetMachineRef machine, const struct stencil_sou
   int result = 0;
   char *message = NULL;
   LLVMMemoryBufferRef buffer = NULL;
-  struct object object;
+  struct jit_object object;
   if (made == 0)
     goto done;
   /* Flags that nobody keeps go before instructions are selected: a locked `or` whose result is
@@ -348,7 +306,7 @@ static int compile_module(LLVMTargetMachineRef machine, const struct stencil_sou
   LLVMDisposePassBuilderOptions(options);
   LLVMConsumeError(error);
   if (LLVMTargetMachineEmitToMemoryBuffer(machine, lifter.module, LLVMObjectFile, &message, &buffer) ||
-      !object_open(&object, (const uint8_t *)LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer))) {
+      !jit_object_open(&object, (const uint8_t *)LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer))) {
     for (unsigned i = 0; i < count; i++)
       if (lifted[i])
         sink->refused(sink->context, &sources[i], message ? message : "LLVM's object has no code");
@@ -357,7 +315,7 @@ static int compile_module(LLVMTargetMachineRef machine, const struct stencil_sou
   }
   size_t symbol_count = object.symtab->sh_size / sizeof(Elf64_Sym);
   for (size_t s = 0; s < symbol_count; s++) {
-    const Elf64_Sym *symbol = &object_symbols(&object)[s];
+    const Elf64_Sym *symbol = &jit_object_symbols(&object)[s];
     unsigned index;
     if (ELF64_ST_TYPE(symbol->st_info) == STT_FUNC && symbol->st_shndx != SHN_UNDEF &&
         sscanf(object.strings + symbol->st_name, "stencil_%u", &index) == 1)

@@ -1,0 +1,329 @@
+/* Lifting a unit to one function.
+ *
+ * Each of the unit's blocks becomes an LLVM block. Between blocks registers and flags are in variables
+ * (allocas): a block loads them where it begins and stores them where it ends, and LLVM's first pass makes
+ * SSA of that. A block with one predecessor takes the predecessor's values themselves, so that a second jump
+ * on the same comparison is still one of its operands.
+ *
+ * Of flags only those are kept that the unit's liveness says are read: `live` of each instruction, and of
+ * each way of a branch. The register file has older values of the others. */
+#include "Frontend/lift_region.h"
+#include "Frontend/lift_internal.h"
+#include "Frontend/lift_support.h"
+
+#include <Zydis/Zydis.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The lifter's values where a block ends. */
+struct values {
+  LLVMValueRef gpr[GPR_COUNT], xmm[GUEST_XMM_COUNT], flag[FLAG_COUNT], compare[2], above;
+  uint8_t flags_dirty;
+};
+
+struct lift_region {
+  const struct lift_region_source *source;
+  unsigned block, insn; /* being lifted */
+  LLVMBasicBlockRef code[UNIT_BLOCK_LIMIT];
+  LLVMValueRef gpr[GPR_COUNT], xmm[GUEST_XMM_COUNT], flag[FLAG_COUNT]; /* variables */
+  uint8_t live_in[UNIT_BLOCK_LIMIT];      /* flags read in a block, or behind it, before they are written */
+  uint8_t predecessors[UNIT_BLOCK_LIMIT]; /* edges into it; the region's entry is one, too. 2: or more */
+  struct values handed[UNIT_BLOCK_LIMIT]; /* for a block with one predecessor that was lifted before */
+  bool is_handed[UNIT_BLOCK_LIMIT];
+  LLVMValueRef flag_before[FLAG_COUNT]; /* as the instruction found them */
+  uint8_t dirty_before;
+};
+
+/* --- Liveness ------------------------------------------------------------------------------------------ */
+
+static uint8_t live_before(const struct unit *unit, unsigned i) {
+  const struct insn *insn = &unit->insn[i];
+  return (uint8_t)((unit->live[i] & ~insn->flags_written) | insn->flags_read);
+}
+
+static void add_edge(struct lift_region *region, int to) {
+  if (to >= 0 && region->predecessors[to] < 2)
+    region->predecessors[to]++;
+}
+
+static int entry_block(const struct unit *unit) {
+  for (unsigned b = 0; b < unit->block_count; b++)
+    if (unit->insn[unit->block[b].first].eip == unit->entry)
+      return (int)b;
+  return -1;
+}
+
+static void find_edges(struct lift_region *region) {
+  const struct unit *unit = &region->source->unit;
+  for (unsigned b = 0; b < unit->block_count; b++) {
+    const struct block *block = &unit->block[b];
+    region->live_in[b] = live_before(unit, block->first);
+    add_edge(region, block->taken);
+    add_edge(region, block->next);
+  }
+  add_edge(region, entry_block(unit));
+}
+
+/* --- Variables -------------------------------------------------------------------------------------------
+ */
+
+static void make_variables(struct lifter *l) {
+  struct lift_region *region = l->region;
+  for (unsigned i = 0; i < GPR_COUNT; i++)
+    region->gpr[i] = LLVMBuildAlloca(l->builder, l->i32, "");
+  for (unsigned i = 0; i < GUEST_XMM_COUNT; i++)
+    region->xmm[i] = LLVMBuildAlloca(l->builder, l->xmm_type, "");
+  for (unsigned f = 0; f < FLAG_COUNT; f++)
+    region->flag[f] = LLVMBuildAlloca(l->builder, l->i1, "");
+}
+
+static void store_variables(struct lifter *l, uint8_t flags) {
+  struct lift_region *region = l->region;
+  for (unsigned i = 0; i < GPR_COUNT; i++)
+    LLVMBuildStore(l->builder, l->gpr[i], region->gpr[i]);
+  for (unsigned i = 0; i < GUEST_XMM_COUNT; i++)
+    LLVMBuildStore(l->builder, l->xmm[i], region->xmm[i]);
+  for (unsigned f = 0; f < FLAG_COUNT; f++)
+    if (flags & 1 << f)
+      LLVMBuildStore(l->builder, flag_read(l, f), region->flag[f]);
+}
+
+static void load_variables(struct lifter *l, uint8_t flags) {
+  struct lift_region *region = l->region;
+  for (unsigned i = 0; i < GPR_COUNT; i++)
+    l->gpr[i] = LLVMBuildLoad2(l->builder, l->i32, region->gpr[i], "");
+  for (unsigned i = 0; i < GUEST_XMM_COUNT; i++)
+    l->xmm[i] = LLVMBuildLoad2(l->builder, l->xmm_type, region->xmm[i], "");
+  memset(l->flag, 0, sizeof l->flag);
+  for (unsigned f = 0; f < FLAG_COUNT; f++)
+    if (flags & 1 << f)
+      l->flag[f] = LLVMBuildLoad2(l->builder, l->i1, region->flag[f], "");
+  l->flags_dirty = flags;
+  l->compare[0] = l->compare[1] = l->above = NULL;
+}
+
+static void keep_values(const struct lifter *l, struct values *values) {
+  memcpy(values->gpr, l->gpr, sizeof l->gpr);
+  memcpy(values->xmm, l->xmm, sizeof l->xmm);
+  memcpy(values->flag, l->flag, sizeof l->flag);
+  memcpy(values->compare, l->compare, sizeof l->compare);
+  values->above = l->above;
+  values->flags_dirty = l->flags_dirty;
+}
+
+static void take_values(struct lifter *l, const struct values *values) {
+  memcpy(l->gpr, values->gpr, sizeof l->gpr);
+  memcpy(l->xmm, values->xmm, sizeof l->xmm);
+  memcpy(l->flag, values->flag, sizeof l->flag);
+  memcpy(l->compare, values->compare, sizeof l->compare);
+  l->above = values->above;
+  l->flags_dirty = values->flags_dirty;
+}
+
+/* --- Edges ------------------------------------------------------------------------------------------------
+ */
+
+/* Out of the region, to the code of guest address eip, which reads the flags in `live`. */
+static void leave_to(struct lifter *l, guest_addr eip, uint8_t live) {
+  char name[16];
+  snprintf(name, sizeof name, "exit_%08x", eip);
+  control_store_flags(l, live);
+  control_tail_call(l, name, NULL);
+}
+
+/* A loop's jump back: is anybody asking for the thread? The load is volatile, others write there. */
+static void poll(struct lifter *l, guest_addr eip, uint8_t live) {
+  LLVMBasicBlockRef on = control_block(l, "on"), out = control_block(l, "interrupted");
+  LLVMValueRef interrupt = state_load(l, offsetof(struct cpu_state, interrupt), l->i32);
+  LLVMSetVolatile(interrupt, true);
+  control_expect(l, value_is_zero(l, interrupt), on, out);
+  LLVMPositionBuilderAtEnd(l->builder, out);
+  control_store_flags(l, live);
+  control_tail_call(l, "leave", lifter_const(l, 4, eip));
+  LLVMPositionBuilderAtEnd(l->builder, on);
+}
+
+/* To guest address eip, which is block `to`, or outside for -1. The lifter's values stay as they are: there
+ * may be another way. */
+static void go(struct lifter *l, int to, guest_addr eip, uint8_t live) {
+  struct lift_region *region = l->region;
+  if (to < 0) {
+    leave_to(l, eip, live);
+    return;
+  }
+  struct values before;
+  keep_values(l, &before);
+  if (eip <= l->insn->eip)
+    poll(l, eip, region->live_in[to]);
+  store_variables(l, region->live_in[to]);
+  if (region->predecessors[to] == 1) {
+    keep_values(l, &region->handed[to]);
+    region->is_handed[to] = true;
+  }
+  LLVMBuildBr(l->builder, region->code[to]);
+  l->ended = true;
+  take_values(l, &before);
+}
+
+static const struct block *current_block(const struct lifter *l) {
+  return &l->region->source->unit.block[l->region->block];
+}
+
+/* Is the instruction being lifted its block's last? Others go on to the next one here. */
+static bool at_end(const struct lifter *l) {
+  const struct block *block = current_block(l);
+  return l->region->insn + 1 == (unsigned)block->first + block->count;
+}
+
+void region_next(struct lifter *l) {
+  const struct block *block = current_block(l);
+  uint8_t live = l->insn->flow == FLOW_CONDITIONAL ? block->live_next : l->flags_live;
+  go(l, at_end(l) ? block->next : -1, insn_next(l->insn), live);
+}
+
+void region_taken(struct lifter *l) {
+  const struct block *block = current_block(l);
+  uint8_t live = l->insn->flow == FLOW_CONDITIONAL ? block->live_taken : l->flags_live;
+  go(l, block->taken, l->insn->target, live);
+}
+
+void region_leave(struct lifter *l) {
+  struct lift_region *region = l->region;
+  struct values after;
+  keep_values(l, &after);
+  memcpy(l->gpr, l->gpr_before, sizeof l->gpr);
+  memcpy(l->xmm, l->xmm_before, sizeof l->xmm);
+  memcpy(l->flag, region->flag_before, sizeof l->flag);
+  l->flags_dirty = region->dirty_before;
+  leave_to(l, l->insn->eip, live_before(&region->source->unit, region->insn));
+  /* What the family function builds after this is on nobody's way, or on another one than this. */
+  take_values(l, &after);
+  LLVMPositionBuilderAtEnd(l->builder, control_block(l, "left"));
+}
+
+/* --- Calls
+ * -------------------------------------------------------------------------------------------------- */
+
+void region_call(struct lifter *l, const struct insn *insn, LLVMValueRef target) {
+  char name[16];
+  snprintf(name, sizeof name, "exit_%08x", insn->target);
+  control_store_flags(l, l->flags_live);
+  LLVMValueRef eip = control_call(l, target ? "dispatch" : name, target);
+  LLVMBasicBlockRef paired = control_block(l, "paired"), mispaired = control_block(l, "mispaired");
+  LLVMValueRef back = lifter_const(l, 4, insn_next(insn));
+  control_expect(l, LLVMBuildICmp(l->builder, LLVMIntEQ, eip, back, ""), paired, mispaired);
+  LLVMPositionBuilderAtEnd(l->builder, mispaired);
+  control_tail_call(l, "mispaired", eip);
+  LLVMPositionBuilderAtEnd(l->builder, paired);
+  l->ended = false;
+}
+
+/* A call that only reads its own address: what is on the stack is pushed, and popped again. */
+static void lift_thunk(struct lifter *l, const struct insn *insn, unsigned reg) {
+  LLVMValueRef back = lifter_const(l, 4, insn_next(insn)), esp = l->gpr[GPR_ESP];
+  stack_push(l, back);
+  if (reg == GPR_COUNT)
+    return;
+  gpr_write(l, GPR_ESP, 4, esp);
+  gpr_write(l, reg, 4, back);
+}
+
+/* --- Instructions
+ * ------------------------------------------------------------------------------------------- */
+
+/* What is left to the code outside though it has a family function: environments, which a helper corrects
+ * when they have been stored (and exceptions masked), and repeated string instructions that are done element
+ * by element. Other instructions that call helpers are met in control.c, before they have changed anything.
+ */
+static bool is_left(const struct insn *insn) {
+  const uint8_t attributes = insn->form.attributes;
+  if (attributes & INSN_STRING && attributes & (INSN_REP | INSN_REPNE))
+    return attributes & (INSN_ADDRESS16 | INSN_SEGMENT_FS | INSN_SEGMENT_GS);
+  return insn->form.mnemonic == ZYDIS_MNEMONIC_FNSTENV || insn->form.mnemonic == ZYDIS_MNEMONIC_FNSAVE;
+}
+
+static void lift_insn(struct lifter *l, const struct insn *insn) {
+  struct lift_region *region = l->region;
+  lift_function *lift = lifter_family(insn);
+  l->insn = insn;
+  l->flags_live = region->source->unit.live[region->insn];
+  memcpy(l->gpr_before, l->gpr, sizeof l->gpr);
+  memcpy(l->xmm_before, l->xmm, sizeof l->xmm);
+  memcpy(region->flag_before, l->flag, sizeof l->flag);
+  region->dirty_before = l->flags_dirty;
+  if (!lift || is_left(insn)) {
+    region_leave(l);
+  } else if (region->source->thunk[region->insn]) {
+    lift_thunk(l, insn, region->source->thunk[region->insn] - 1u);
+  } else {
+    lift(l, insn);
+    if (l->failure) {
+      l->failure = NULL;
+      region_leave(l);
+      l->ended = true;
+    }
+  }
+}
+
+/* Blocks that nothing leads to lack their end. */
+static void end_blocks(struct lifter *l) {
+  LLVMBasicBlockRef block = LLVMGetFirstBasicBlock(l->function);
+  for (; block; block = LLVMGetNextBasicBlock(block))
+    if (!LLVMGetBasicBlockTerminator(block)) {
+      LLVMPositionBuilderAtEnd(l->builder, block);
+      LLVMBuildUnreachable(l->builder);
+    }
+}
+
+static void lift_block(struct lifter *l, unsigned b) {
+  struct lift_region *region = l->region;
+  const struct unit *unit = &region->source->unit;
+  const struct block *block = &unit->block[b];
+  region->block = b;
+  l->ended = false;
+  LLVMPositionBuilderAtEnd(l->builder, region->code[b]);
+  if (region->is_handed[b])
+    take_values(l, &region->handed[b]);
+  else
+    load_variables(l, region->live_in[b]);
+  for (unsigned i = 0; i < block->count && !l->ended; i++) {
+    region->insn = block->first + i;
+    lift_insn(l, &unit->insn[region->insn]);
+  }
+  if (!l->ended)
+    region_next(l);
+}
+
+static void set_attribute(struct lifter *l, const char *name) {
+  unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+  LLVMAddAttributeAtIndex(l->function, LLVMAttributeFunctionIndex,
+                          LLVMCreateEnumAttribute(l->context, kind, 0));
+}
+
+LLVMValueRef lifter_region(struct lifter *l, const char *name, const struct lift_region_source *source) {
+  static const char no_builtins[] = "no-builtins";
+  const struct unit *unit = &source->unit;
+  struct lift_region region = {.source = source};
+  l->region = &region;
+  lifter_start_function(l, name);
+  LLVMAddAttributeAtIndex(l->function, LLVMAttributeFunctionIndex,
+                          LLVMCreateStringAttribute(l->context, no_builtins, sizeof no_builtins - 1, "", 0));
+  set_attribute(l, "null_pointer_is_valid"); /* guest address 0 may be mapped */
+  set_attribute(l, "noredzone");
+  l->zero = LLVMConstNull(l->i32);
+  find_edges(&region);
+  make_variables(l);
+  for (unsigned b = 0; b < unit->block_count; b++) {
+    char label[16];
+    snprintf(label, sizeof label, "at_%08x", unit->insn[unit->block[b].first].eip);
+    region.code[b] = control_block(l, label);
+  }
+  const int entry = entry_block(unit);
+  store_variables(l, region.live_in[entry]);
+  LLVMBuildBr(l->builder, region.code[entry]);
+  for (unsigned b = 0; b < unit->block_count; b++)
+    lift_block(l, b);
+  end_blocks(l);
+  l->region = NULL;
+  return l->function;
+}

@@ -1,0 +1,229 @@
+/* Compiling regions: lift, optimise, and make of LLVM's object a piece of code that the engine can place.
+ *
+ * The object is one function and pools of constants. What refers to the pools is resolved here, for they
+ * follow the code wherever that goes; what refers to the outside is left to the engine (struct
+ * jit_region_reloc). An object that has anything else is refused: a table that is indexed would need its
+ * address in 32 bits, a call of memcpy would leave the guest's convention.
+ *
+ * Nothing here looks at the guest or at the engine, so that it can be done by a thread of its own. */
+#include "Frontend/lift_region.h"
+#include "Runtime/jit.h"
+#include "Runtime/jit_internal.h"
+
+#include <Zydis/Zydis.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <llvm-c/Analysis.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+
+/* What default<O2> has for a function without allocas and globals, and in its order; docs/regions.md has what
+ * was measured. */
+static const char pipeline[] =
+    "function(sroa,early-cse<memssa>,simplifycfg,instcombine<no-verify-fixpoint>,simplifycfg,reassociate,"
+    "loop-mssa(loop-rotate,licm),instcombine<no-verify-fixpoint>,gvn,bdce,dse,instcombine<no-verify-fixpoint>"
+    ",adce,"
+    "simplifycfg)";
+
+static LLVMTargetMachineRef machine;
+
+/* --- The object ------------------------------------------------------------------------------------------
+ */
+
+enum { SECTION_LIMIT = 32, NOT_PLACED = -1 };
+
+static int refuse(struct jit_region *region, const char *why) {
+  snprintf(region->why, sizeof region->why, "%s", why);
+  return -EIO;
+}
+
+/* Where each section goes, behind the code. */
+static int place_sections(struct jit_region *region, const struct jit_object *o,
+                          int64_t offset[SECTION_LIMIT]) {
+  uint64_t end = o->text->sh_size;
+  region->alignment = (uint32_t)o->text->sh_addralign;
+  if (o->section_count > SECTION_LIMIT)
+    return refuse(region, "LLVM's object has too many sections");
+  for (unsigned i = 0; i < o->section_count; i++) {
+    const Elf64_Shdr *section = &o->sections[i];
+    const char *name = o->section_names + section->sh_name;
+    offset[i] = NOT_PLACED;
+    if (section == o->text)
+      offset[i] = 0;
+    if (section == o->text || !(section->sh_flags & SHF_ALLOC) || section->sh_size == 0 ||
+        strcmp(name, ".eh_frame") == 0)
+      continue;
+    if (strncmp(name, ".rodata.cst", 11) != 0)
+      return refuse(region, "LLVM's object has sections that a region cannot hold");
+    end = (end + section->sh_addralign - 1) & ~(section->sh_addralign - 1);
+    offset[i] = (int64_t)end;
+    end += section->sh_size;
+    if (section->sh_addralign > region->alignment)
+      region->alignment = (uint32_t)section->sh_addralign;
+  }
+  region->code_size = (uint32_t)o->text->sh_size;
+  region->size = (uint32_t)end;
+  region->code = calloc(1, end);
+  if (!region->code)
+    return refuse(region, "out of memory");
+  for (unsigned i = 0; i < o->section_count; i++)
+    if (offset[i] != NOT_PLACED)
+      memcpy(region->code + offset[i], o->bytes + o->sections[i].sh_offset, o->sections[i].sh_size);
+  return 0;
+}
+
+static bool outside(const char *name, struct jit_region_reloc *reloc) {
+  unsigned eip;
+  int symbol = jit_symbol_of(name);
+  if (sscanf(name, "exit_%8x", &eip) == 1) {
+    reloc->symbol = STENCIL_TAKEN;
+    reloc->eip = eip;
+    return true;
+  }
+  if (strcmp(name, "leave") == 0)
+    symbol = STENCIL_LEAVE;
+  reloc->symbol = (uint32_t)symbol;
+  return symbol >= STENCIL_DISPATCH;
+}
+
+static int relocate(struct jit_region *region, const struct jit_object *o,
+                    const int64_t offset[SECTION_LIMIT]) {
+  size_t count;
+  const Elf64_Rela *all = jit_object_relocs(o, &count);
+  region->reloc = calloc(count + 1, sizeof *region->reloc);
+  if (!region->reloc)
+    return refuse(region, "out of memory");
+  for (size_t i = 0; i < count; i++) {
+    const Elf64_Rela *from = &all[i];
+    const Elf64_Sym *symbol = &jit_object_symbols(o)[ELF64_R_SYM(from->r_info)];
+    const uint64_t type = ELF64_R_TYPE(from->r_info);
+    if ((type != R_X86_64_PC32 && type != R_X86_64_PLT32) || from->r_offset + 4 > region->code_size)
+      return refuse(region, "LLVM's object has relocations that are not relative");
+    if (symbol->st_shndx == SHN_UNDEF) {
+      struct jit_region_reloc *reloc = &region->reloc[region->reloc_count];
+      *reloc =
+          (struct jit_region_reloc){.offset = (uint32_t)from->r_offset, .addend = (int32_t)from->r_addend};
+      if (!outside(o->strings + symbol->st_name, reloc)) {
+        snprintf(region->why, sizeof region->why, "LLVM's code wants '%s'", o->strings + symbol->st_name);
+        return -EIO;
+      }
+      region->reloc_count++;
+      continue;
+    }
+    if (symbol->st_shndx >= o->section_count || offset[symbol->st_shndx] == NOT_PLACED)
+      return refuse(region, "LLVM's code refers to a section that a region cannot hold");
+    int32_t value = (int32_t)(offset[symbol->st_shndx] + (int64_t)symbol->st_value + from->r_addend -
+                              (int64_t)from->r_offset);
+    memcpy(region->code + from->r_offset, &value, sizeof value);
+  }
+  return 0;
+}
+
+/* How far below its entry's the code moves the stack pointer: registers that it saves, room that it makes,
+ * the return address of a call. Each of these stands once, at the start of the function. */
+static int measure_frame(struct jit_region *region) {
+  enum { SLOT = 8 };
+  uint64_t saved = 0, room = 0;
+  ZydisDecoder decoder;
+  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  ZydisDecodedInstruction zi;
+  ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+  for (uint32_t at = 0; at < region->code_size; at += zi.length) {
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, region->code + at, region->code_size - at, &zi, op)))
+      return refuse(region, "LLVM's code does not decode");
+    if (zi.meta.category == ZYDIS_CATEGORY_CALL || zi.mnemonic == ZYDIS_MNEMONIC_RET ||
+        zi.mnemonic == ZYDIS_MNEMONIC_POP)
+      continue;
+    if (zi.mnemonic == ZYDIS_MNEMONIC_PUSH) {
+      saved += SLOT;
+      continue;
+    }
+    if (op[0].type != ZYDIS_OPERAND_TYPE_REGISTER || op[0].reg.value != ZYDIS_REGISTER_RSP ||
+        !(op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) || zi.operand_count_visible == 0)
+      continue;
+    const bool adds = zi.mnemonic == ZYDIS_MNEMONIC_ADD, subtracts = zi.mnemonic == ZYDIS_MNEMONIC_SUB;
+    if ((!adds && !subtracts) || op[1].type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
+      return refuse(region, "LLVM's code moves the stack pointer in another way than is known");
+    const int64_t down = subtracts ? op[1].imm.value.s : -op[1].imm.value.s;
+    if (down > (int64_t)room)
+      room = (uint64_t)down;
+  }
+  region->frame_size = (uint32_t)(saved + room + SLOT);
+  return saved + room < JIT_FRAME_LIMIT ? 0 : refuse(region, "its frame is too large");
+}
+
+static int take_object(struct jit_region *region, LLVMMemoryBufferRef buffer) {
+  struct jit_object object;
+  int64_t offset[SECTION_LIMIT];
+  if (!jit_object_open(&object, (const uint8_t *)LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer)))
+    return refuse(region, "LLVM's object has no code");
+  int status = place_sections(region, &object, offset);
+  if (status == 0)
+    status = relocate(region, &object, offset);
+  return status ? status : measure_frame(region);
+}
+
+/* --- Compiling ---------------------------------------------------------------------------------------------
+ */
+
+static int compile(struct lifter *lifter, const char *name, void (*dump)(const char *text),
+                   struct jit_region *region) {
+  char *message = NULL;
+  jit_dump(dump, lifter->module, name, "lifted");
+  bool broken = LLVMVerifyModule(lifter->module, LLVMReturnStatusAction, &message);
+  if (broken)
+    snprintf(region->why, sizeof region->why, "invalid IR: %s", message);
+  LLVMDisposeMessage(message);
+  if (broken)
+    return -EIO;
+  LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+  LLVMErrorRef error = LLVMRunPasses(lifter->module, pipeline, machine, options);
+  LLVMDisposePassBuilderOptions(options);
+  if (error) {
+    jit_take_message(region->why, error);
+    return -EIO;
+  }
+  jit_dump(dump, lifter->module, name, "optimised");
+  LLVMMemoryBufferRef object = NULL;
+  message = NULL;
+  if (LLVMTargetMachineEmitToMemoryBuffer(machine, lifter->module, LLVMObjectFile, &message, &object) &&
+      !region->why[0])
+    snprintf(region->why, sizeof region->why, "%s", message);
+  LLVMDisposeMessage(message);
+  int status = region->why[0] ? -EIO : take_object(region, object);
+  if (object)
+    LLVMDisposeMemoryBuffer(object);
+  return status;
+}
+
+int jit_compile_region(const struct lift_region_source *source, void (*dump)(const char *text),
+                       struct jit_region *region) {
+  char name[24], *message = NULL;
+  memset(region, 0, sizeof *region);
+  if (!machine)
+    machine = jit_target_machine(LLVMCodeGenLevelDefault, &message);
+  if (!machine) {
+    snprintf(region->why, sizeof region->why, "%s", message ? message : "no target machine");
+    LLVMDisposeMessage(message);
+    return -EIO;
+  }
+  snprintf(name, sizeof name, "region_%08x", source->unit.entry);
+  struct lifter lifter;
+  lifter_init(&lifter, LIFT_REGION);
+  LLVMContextSetDiagnosticHandler(lifter.context, jit_diagnose, region->why);
+  lifter_region(&lifter, name, source);
+  int status = compile(&lifter, name, dump, region);
+  lifter_dispose(&lifter);
+  if (status < 0)
+    jit_free_region(region);
+  return status;
+}
+
+void jit_free_region(struct jit_region *region) {
+  free(region->code);
+  free(region->reloc);
+  region->code = NULL;
+  region->reloc = NULL;
+}

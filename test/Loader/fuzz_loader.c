@@ -1,9 +1,10 @@
 /* Fuzzes what the loader does with bytes of a file that it has not checked yet: the #! line, the ELF headers,
- * and argument strings for the stack. An input is taken for a file; one that begins with a NUL is taken for
+ * symbol tables, and argument strings for the stack. An input is taken for a file; one that begins with a NUL is taken for
  * arguments. Besides memory errors it looks for broken promises: what the checks let through must hold. */
 #include "Loader/program.h"
 #include "Loader/script.h"
 #include "Loader/stack.h"
+#include "Loader/symbols.h"
 #include "Runtime/guest_memory.h"
 
 #include <stdlib.h>
@@ -59,6 +60,23 @@ static void fuzz_elf(const uint8_t *data, size_t size, const uint8_t head[LOADER
   free(image);
 }
 
+static void fuzz_symbols(const uint8_t *data, size_t size) {
+  struct symbols *symbols = symbols_read_bytes(data, size);
+  if (!symbols)
+    return;
+  size_t count;
+  const struct symbol *all = symbols_all(symbols, &count);
+  for (size_t i = 0; i < count; i++) {
+    require(all[i].name[0] && all[i].size && all[i].size <= UINT32_MAX - all[i].address);
+    require(i == 0 || all[i - 1].address < all[i].address);
+    require(symbols_find(symbols, all[i].address) == &all[i]);
+    const uint32_t last = all[i].address + all[i].size - 1;
+    const struct symbol *inner = symbols_find(symbols, last);
+    require(inner && last - inner->address < inner->size);
+  }
+  symbols_free(symbols);
+}
+
 /* Strings, each with its NUL; the first is the program's name, odd ones are arguments. */
 static void fuzz_stack(const uint8_t *data, size_t size) {
   enum { STRINGS_MAX = 512 };
@@ -103,5 +121,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   elf_is_host_program(head, sizeof head);
   fuzz_elf(data, size, head, ELF_PROGRAM);
   fuzz_elf(data, size, head, ELF_INTERPRETER);
+  fuzz_symbols(data, size);
   return 0;
 }

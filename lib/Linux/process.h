@@ -55,6 +55,10 @@ struct process {
   uint32_t ldt_count;
   int ldt_lock;
 
+  /* Called before the process ends or executes another program; `how` says which. NULL: nobody asked. */
+  void (*at_end)(const struct process *process, const char *how);
+  uint64_t signals_delivered; /* to handlers; atomic */
+
   /* process_limits.c: the guest's hard limits of RLIMIT_AS and RLIMIT_DATA plus one; 0: the host's. */
   uint64_t limit_address_space, limit_data;
 };
@@ -113,6 +117,11 @@ struct thread *thread_current(void);
 
 /* Makes the calling host thread `thread`'s: before its first guest instruction. */
 void thread_set_current(struct thread *thread);
+
+static inline void process_at_end(const struct process *process, const char *how) {
+  if (process->at_end)
+    process->at_end(process, how);
+}
 
 /* Locks of struct process: a word each, zero when free. They work across fork and in memory shared with
  * a vfork child; not recursive, not for signal handlers. */

@@ -208,6 +208,7 @@ static struct process *process_copy(struct process *process) {
   process_unlock(&process->ldt_lock);
   process_unlock(&process->signal_lock);
   copy->signal_lock = copy->ldt_lock = 0;
+  copy->at_end = NULL; /* what it did is in its parent's record */
   return copy;
 }
 
@@ -396,6 +397,7 @@ int32_t sys_clone3(struct thread *thread, const uint32_t arg[6]) {
 /* --- The end ------------------------------------------------------------------------------------- */
 
 int32_t sys_exit_group(struct thread *thread, const uint32_t arg[6]) {
+  process_at_end(thread->process, "exit");
   thread_release_robust(thread);
   thread_release_tid(thread);
   for (;;)

@@ -205,6 +205,7 @@ static int32_t execute(struct thread *thread, const struct loader_program *progr
   if (!native)
     fcntl(process->self_fd, F_SETFD, 0); /* for process_open_self() over there */
   signal_exec_prepare(thread, &saved);
+  process_at_end(process, "execve");
   /* Not entered if the mask has let in a signal with a handler: this program is the one to handle it. */
   const long error =
       native ? HOST_CALL_BLOCKING(thread, SYS_execve, loader_path(program), loader_argv(program), envp)

@@ -138,6 +138,7 @@ static void deliver(struct thread *thread, int signal, const siginfo_t *info) {
     return;
   }
   thread->signal_restore_mask = false;
+  __atomic_add_fetch(&thread->process->signals_delivered, 1, __ATOMIC_RELAXED);
   thread->signal_mask |= action.mask;
   if (!(action.flags & SA_NODEFER))
     thread->signal_mask |= signal_bit(signal);
@@ -300,6 +301,7 @@ void linux_trap(struct cpu_state *cpu, const struct trap *trap) {
 /* --- The end ------------------------------------------------------------------------------- */
 
 void signal_die(struct thread *thread, int signal) {
+  process_at_end(thread->process, "a fatal signal");
   thread_release_robust(thread);
   struct {
     uint64_t handler, flags, restorer, mask;

@@ -88,7 +88,7 @@ int guest_path(struct thread *thread, guest_addr path, char *buffer);
 void linux_syscall(struct cpu_state *cpu);
 
 /* One line to the log (-D FILE or stderr) if item is switched on (-d ITEMS). */
-enum log_item { LOG_UNIMPLEMENTED = 1, LOG_STRACE = 2, LOG_EXEC = 4, LOG_SIGNAL = 8, LOG_JIT = 16, LOG_PAGE = 32 };
+enum log_item { LOG_UNIMPLEMENTED = 1, LOG_STRACE = 2, LOG_EXEC = 4, LOG_SIGNAL = 8, LOG_JIT = 16, LOG_PAGE = 32, LOG_STATS = 64 };
 extern uint32_t log_items;
 void log_line(uint32_t item, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

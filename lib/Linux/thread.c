@@ -284,8 +284,10 @@ int32_t sys_exit(struct thread *thread, const uint32_t arg[6]) {
     return -ERESTARTNOINTR;
   thread_release_robust(thread);
   thread_release_tid(thread);
-  if (atomic_fetch_sub((_Atomic int *)thread->thread_count, 1) == 1)
+  if (atomic_fetch_sub((_Atomic int *)thread->thread_count, 1) == 1) {
+    process_at_end(thread->process, "exit");
     HOST_CALL(SYS_exit_group, (int32_t)arg[0]);
+  }
   if (thread->exit_point)
     __builtin_longjmp(thread->exit_point, 1);
   for (;;)

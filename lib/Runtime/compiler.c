@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 
 static const struct jit_interface *interface;
+static uint64_t entered; /* when, if that is measured */
 
 static void open_compiler(guest_addr eip) {
   void *object = dlopen("libuemu-jit.so", RTLD_NOW | RTLD_LOCAL);
@@ -16,6 +17,7 @@ static void open_compiler(guest_addr eip) {
 
 const struct jit_interface *compiler_enter(guest_addr eip, struct compiler_fpu *fpu) {
   uint32_t mxcsr = 0x1F80;
+  entered = observe_clock();
   __asm__ volatile("fxsave64 %0\n\tfninit\n\tldmxcsr %1" : "=m"(fpu->image) : "m"(mxcsr) : "memory");
   if (!interface)
     open_compiler(eip);
@@ -23,5 +25,7 @@ const struct jit_interface *compiler_enter(guest_addr eip, struct compiler_fpu *
 }
 
 void compiler_leave(const struct compiler_fpu *fpu) {
+  engine_statistics.compilations++;
+  engine_statistics.compile_nanoseconds += observe_clock() - entered;
   __asm__ volatile("fxrstor64 %0" : : "m"(fpu->image) : "memory");
 }

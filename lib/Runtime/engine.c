@@ -220,6 +220,8 @@ static void trap_after_instruction(struct cpu_state *cpu) {
 
 uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot) {
   const bool is_hot = slot & SLOT_IS_HOT;
+  struct statistics_exits *exits = &engine_thread_of(cpu)->exits;
+  ++*(is_hot ? &exits->hot : &exits->links);
   slot &= ~(uint32_t)SLOT_IS_HOT;
   cpu->eip = slot_target(slot);
   uintptr_t host = resume(cpu, is_hot ? WANT_HOT : WANT_COLD);
@@ -230,6 +232,7 @@ uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot) {
 }
 
 uintptr_t engine_dispatch(struct cpu_state *cpu) {
+  engine_thread_of(cpu)->exits.misses++;
   trap_after_instruction(cpu);
   return resume(cpu, WANT_CACHED);
 }
@@ -237,6 +240,7 @@ uintptr_t engine_dispatch(struct cpu_state *cpu) {
 uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
   const bool was_careful = careful_wanted(cpu);
   struct engine_thread *thread = engine_thread_of(cpu);
+  thread->exits.helper[index]++;
   __atomic_store_n(&thread->in_syscall, index == HELPER_syscall, __ATOMIC_SEQ_CST);
   helper_functions[index](cpu);
   __atomic_store_n(&thread->in_syscall, 0, __ATOMIC_SEQ_CST);
@@ -260,6 +264,7 @@ uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
 
 uintptr_t engine_after_signal(struct cpu_state *cpu) {
   struct engine_thread *thread = engine_thread_of(cpu);
+  thread->exits.stops++;
   if (thread->pending_trap) {
     struct trap trap = thread->trap;
     thread->pending_trap = thread->traps_after = false;
@@ -303,7 +308,8 @@ static void *map(size_t size) {
 }
 
 /* One mapping: guard page, frames, signal stack, thread, CPU. */
-enum { CPU_OFFSET = GUARD_SIZE + FRAMES_SIZE + SIGNAL_STACK_SIZE + 4096 };
+enum { THREAD_SIZE = 4096, CPU_OFFSET = GUARD_SIZE + FRAMES_SIZE + SIGNAL_STACK_SIZE + THREAD_SIZE };
+_Static_assert(sizeof(struct engine_thread) <= THREAD_SIZE, "the CPU lies behind it");
 #define CPU_MAPPING_SIZE (CPU_OFFSET + sizeof(struct cpu_state))
 
 struct cpu_state *runtime_cpu_new(void *owner) {
@@ -342,6 +348,7 @@ void runtime_cpu_free(struct cpu_state *cpu) {
   for (struct engine_thread **link = &engine.threads; *link; link = &(*link)->next)
     if (*link == thread) {
       *link = thread->next;
+      observe_thread_ended(thread);
       break;
     }
   engine_unlock();
@@ -406,5 +413,6 @@ void runtime_fork_child(void) {
   }
   lock_word = 1;
   code_cache_fork_child();
+  observe_forked(self);
   engine_unlock();
 }

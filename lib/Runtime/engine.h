@@ -9,6 +9,7 @@
 #include "Frontend/discover.h"
 #include "Frontend/flag_record.h"
 #include "Runtime/jit.h"
+#include "Runtime/observe.h"
 #include "Runtime/runtime.h"
 #include "Runtime/stencil.h"
 
@@ -178,6 +179,17 @@ bool stencil_source_is_lasting(const struct stencil *stencil);
 void stencil_source_make(const struct stencil_source *sources, unsigned count);
 int stencil_source_init(void);
 
+/* --- observe.c: for who watches ---------------------------------------------------------------------------- */
+
+extern struct statistics engine_statistics; /* under the engine lock */
+enum unit_kind unit_kind(const struct code_unit *unit);
+/* A unit was added. Engine lock held, as for all of these. */
+void observe_unit(const struct code_unit *unit);
+/* The time in nanoseconds, if it is to be measured, else 0. */
+uint64_t observe_clock(void);
+/* A unit was made of the instructions, which began then. */
+void observe_translated(enum unit_kind kind, const struct insn *insns, unsigned count, uint64_t began);
+
 /* --- engine.c ---------------------------------------------------------------------------------------- */
 
 struct engine {
@@ -203,10 +215,15 @@ struct engine_thread {
   bool pending_trap;    /* a fault to be delivered by engine_after_signal … */
   bool pending_interrupt; /* … or an interrupt */
   struct trap trap;
+  struct statistics_exits exits;
 };
 static inline struct engine_thread *engine_thread_of(struct cpu_state *cpu) {
   return (struct engine_thread *)(uintptr_t)cpu->runtime_private;
 }
+
+/* observe.c */
+void observe_thread_ended(const struct engine_thread *thread);
+void observe_forked(struct engine_thread *self);
 
 void engine_lock(void);
 void engine_unlock(void);

@@ -220,6 +220,8 @@ static uint8_t growth_room_bits(uint32_t page) {
   return page_grows_down(above) ? bits & ~GUEST_PAGE_CODE : 0;
 }
 
+uint32_t guest_memory_code_files(void) { return __atomic_load_n(&guest_memory.code_files, __ATOMIC_ACQUIRE); }
+
 uint8_t guest_memory_page(guest_addr address) {
   const uint8_t bits = page_bits(address >> GUEST_PAGE_SHIFT);
   return bits == PAGE_GROWTH_ROOM ? growth_room_bits(address >> GUEST_PAGE_SHIFT) : bits;

@@ -98,6 +98,10 @@ bool guest_memory_has(guest_addr address, uint32_t length, uint8_t bits);
  * bits (GUEST_PAGE_CODE left out) at or above *start; false when there is none. */
 bool guest_memory_next_run(guest_addr *start, uint32_t *length, uint8_t *bits);
 
+/* Another number whenever a file's pages become executable: who remembers which file is mapped where must
+ * look again. Lock-free. */
+uint32_t guest_memory_code_files(void);
+
 /* --- Translated code ----------------------------------------------------------------------
  * The code cache registers what must be dropped when guest code changes or goes. It is called
  * with the lock held, for page-aligned ranges that had GUEST_PAGE_CODE. */

@@ -31,6 +31,7 @@ struct guest_memory {
   int lock_future;        /* MCL_FUTURE and MCL_ONFAULT of mlockall(2) */
   guest_addr break_start, break_end;
   uint64_t limit_address_space, limit_data; /* bytes */
+  uint32_t code_files;    /* guest_memory_code_files() */
   void (*drop_code)(guest_addr address, uint32_t length);
 };
 extern struct guest_memory guest_memory;

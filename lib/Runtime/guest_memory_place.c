@@ -74,12 +74,19 @@ uint32_t pages_scan_down(uint32_t first, uint32_t end, uint8_t bits, uint8_t mas
   return first;
 }
 
+static void note_code(uint8_t bits) {
+  if (bits & GUEST_PAGE_EXEC)
+    __atomic_store_n(&guest_memory.code_files, guest_memory.code_files + 1, __ATOMIC_RELEASE);
+}
+
 void pages_fill(uint32_t first, uint32_t end, uint8_t bits) {
   if (first >= end)
     return;
   memset(&guest_memory.page[first], bits, end - first);
   if (!(bits & GUEST_PAGE_MAPPED) && end > guest_memory.full_above)
     guest_memory.full_above = end < guest_memory.base ? end : guest_memory.base;
+  if (bits & GUEST_PAGE_FILE)
+    note_code(bits);
 }
 
 void pages_change(uint32_t first, uint32_t end, uint8_t clear, uint8_t set) {
@@ -87,6 +94,7 @@ void pages_change(uint32_t first, uint32_t end, uint8_t clear, uint8_t set) {
     const uint8_t bits = (uint8_t)((guest_memory.page[page] & ~clear) | set);
     __atomic_store_n(&guest_memory.page[page], bits, __ATOMIC_RELAXED);
   }
+  note_code(set);
 }
 
 /* --- Growth ------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #define UEMU_RUNTIME_RUNTIME_H
 
 #include "Runtime/cpu_state.h"
+#include "Runtime/observe.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -65,6 +66,8 @@ struct runtime_options {
   void (*dump)(const char *text); /* whole modules, with line ends */
   const char *cache_dir; /* where stencils made on demand are kept; NULL: nowhere */
   void (*log)(const char *format, ...) __attribute__((format(printf, 1, 2))); /* one line; may be NULL */
+  const struct runtime_observer *observer; /* NULL: nobody watches */
+  bool measure;          /* how long translating takes, for runtime_statistics() */
 };
 
 /* Once a process, after guest_memory_init. 0 or a negative errno. Installs the host handlers of

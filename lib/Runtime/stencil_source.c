@@ -159,6 +159,7 @@ void stencil_source_make(const struct stencil_source *sources, unsigned count) {
   struct compiler_fpu fpu;
   compiler_enter(sources[0].insn[0].eip, &fpu)->compile_stencils(sources, count, &sink);
   compiler_leave(&fpu);
+  engine_statistics.stencils_made += count;
   engine_log("0x%08x: %u stencils made on demand", sources[0].insn[0].eip, count);
   save_user();
 }

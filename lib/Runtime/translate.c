@@ -504,6 +504,7 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
     return known ? known : translate_block(eip, fault);
   if (!hot && (known = enter_known(eip)))
     return known;
+  const uint64_t began = observe_clock();
   work.large = hot;
   unsigned limit = hot ? UNIT_INSN_LIMIT : SMALL_UNIT;
   do {
@@ -540,6 +541,8 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
                            .page = work.fetch.page};
   unit_share(unit_add(&unit));
   map_entries(eip);
+  engine_statistics.stencils += work.selection.count;
+  observe_translated(unit_kind(&unit), work.unit.insn, work.unit.insn_count, began);
   return unit_lookup(eip);
 }
 

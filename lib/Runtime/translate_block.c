@@ -103,6 +103,7 @@ static const struct code_unit *compile(bool linked, const struct block_mode *mod
   struct jit_block *block = &work.block;
   struct compiler_fpu fpu;
   guest_addr eip = work.insn[0].eip;
+  const uint64_t began = observe_clock();
   if (engine.options.dump_ir)
     with_dump.dump = engine.options.dump;
   int status = compiler_enter(eip, &fpu)->compile_block(&with_dump, work.insn, work.count, mode, block);
@@ -122,6 +123,7 @@ static const struct code_unit *compile(bool linked, const struct block_mode *mod
                            .commits = true,
                            .insn_count = (uint16_t)block->x87_count,
                            .page_count = (uint16_t)keep_pages(&work.insn[block->insn_count - 1])};
+  observe_translated(UNIT_BLOCK, work.insn, block->insn_count, began);
   return add_unit(&unit, linked);
 }
 

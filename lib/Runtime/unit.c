@@ -157,6 +157,7 @@ const struct code_unit *unit_add(const struct code_unit *unit) {
   current[current_count++] = copy;
   units[unit_count] = copy;
   __atomic_store_n(&unit_count, unit_count + 1, __ATOMIC_RELEASE);
+  observe_unit(copy);
   return copy;
 }
 
@@ -383,11 +384,13 @@ static void drop_pages(uint32_t first_page, uint32_t last_page) {
       continue;
     }
     unit->dropped = any = true;
+    engine_statistics.unit[unit_kind(unit)].dropped++;
     forget_entries(unit);
     unshare(unit);
     current[i] = current[--current_count];
   }
   if (any) {
+    engine_statistics.drops++;
     discover_forget();
     clear_jump_caches();
     engine_frames_stale();

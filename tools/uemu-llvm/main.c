@@ -11,6 +11,9 @@
 #include "Linux/signal.h"
 #include "Linux/syscall.h"
 #include "Loader/loader.h"
+#include "Observe/guest_names.h"
+#include "Observe/observe.h"
+#include "Observe/statistics.h"
 #include "Runtime/cpu_model.h"
 #include "Runtime/cpuid.h"
 #include "Runtime/guest_memory.h"
@@ -52,6 +55,15 @@ static void log_jit(const char *format, ...) {
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
   log_line(LOG_JIT, "%s", line);
+}
+
+static void warn(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  fputs("uemu-llvm: ", stderr);
+  vfprintf(stderr, format, arguments);
+  fputc('\n', stderr);
+  va_end(arguments);
 }
 
 /* $UEMU_CACHE_DIR, else uemu-llvm in $XDG_CACHE_HOME or ~/.cache. NULL: keep nothing. */
@@ -185,11 +197,19 @@ int main(int argc, char **argv) {
     fail(EXIT_CANNOT_RUN, "the guest's 4 GiB of addresses cannot be reserved: %s", strerror(-status));
   const struct runtime_hooks hooks = {
       .syscall = linux_syscall, .trap = linux_trap, .interrupt = linux_interrupt, .load_segment = linux_load_segment};
+  const bool statistics = log_items & LOG_STATS;
+  const struct observe_options observe = {.perf_map = options.perf_map,
+                                          .jitdump = options.jitdump,
+                                          .gdb_jit = options.gdb_jit,
+                                          .statistics = statistics,
+                                          .complain = warn};
   const struct runtime_options runtime = {.tier = options.tier_llvm ? RUNTIME_TIER_LLVM : RUNTIME_TIER_STENCIL,
                                           .dump_ir = options.dump_ir,
                                           .dump = log_text,
                                           .cache_dir = cache_dir(),
-                                          .log = log_jit};
+                                          .log = log_jit,
+                                          .observer = observe_start(&observe),
+                                          .measure = statistics};
   signal_inherit(&process);
   status = runtime_init(&runtime, &hooks);
   if (status < 0)
@@ -208,6 +228,8 @@ int main(int argc, char **argv) {
   process.self_options = options.handed_on;
   process.strace = options.strace;
   describe_process(program, &image);
+  guest_names_set_vdso(image.vdso);
+  process.at_end = statistics ? statistics_print : NULL;
   proc_publish(&process);
   log_line(LOG_EXEC, "%d: %s", (int)getpid(), process.exe_path);
   loader_close(program);

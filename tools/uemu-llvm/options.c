@@ -50,6 +50,7 @@ static const struct {
     {"signal", "signals that are delivered", LOG_SIGNAL},
     {"jit", "stencils made on demand, units dropped", LOG_JIT},
     {"page", "mappings of guest memory", LOG_PAGE},
+    {"stats", "what was translated and where time went, at the end", LOG_STATS},
 };
 enum { ITEM_COUNT = sizeof items / sizeof items[0] };
 
@@ -59,7 +60,7 @@ static const char *set_log_items(struct options *o, const char *value) {
     while (i < ITEM_COUNT && (strlen(items[i].name) != length || strncmp(items[i].name, value, length) != 0))
       i++;
     if (i == ITEM_COUNT)
-      return complain("-d does not know '%s' (it knows unimp, strace, exec, signal, jit, page)", value);
+      return complain("-d does not know '%s' (it knows unimp, strace, exec, signal, jit, page, stats)", value);
     o->log_items |= items[i].item;
     value += length + (value[length] == ',');
   }
@@ -92,6 +93,29 @@ static const char *set_cpu(struct options *o, const char *value) {
 static const char *set_dump_ir(struct options *o, const char *value) {
   (void)value;
   o->dump_ir = o->tier_llvm = true;
+  return NULL;
+}
+
+static const char *set_stats(struct options *o, const char *value) {
+  (void)value;
+  o->log_items |= LOG_STATS;
+  return NULL;
+}
+
+static const char *set_perf_map(struct options *o, const char *value) {
+  (void)value;
+  o->perf_map = true;
+  return NULL;
+}
+
+static const char *set_jitdump(struct options *o, const char *value) {
+  o->jitdump = value;
+  return NULL;
+}
+
+static const char *set_gdb_jit(struct options *o, const char *value) {
+  (void)value;
+  o->gdb_jit = true;
   return NULL;
 }
 
@@ -165,12 +189,16 @@ static const struct option_row rows[] = {
     {"-U", "--unset-env", "UEMU_UNSET_ENV", "VAR", "unset a variable of the guest", unset_variable, unset_variables, false},
     {"-0", "--argv0", "UEMU_ARGV0", "ARGV0", "make the program's argv[0] ARGV0", set_argv0, NULL, false},
     {"-s", "--stack-size", "UEMU_STACK_SIZE", "SIZE", "limit the guest's stack to SIZE bytes (K, M, G)", set_stack, NULL, true},
-    {"-d", "--log", "UEMU_LOG", "ITEMS", "log ITEMS: unimp,strace,exec,signal,jit,page", set_log_items, NULL, true},
+    {"-d", "--log", "UEMU_LOG", "ITEMS", "log ITEMS: unimp,strace,exec,signal,jit,page,stats", set_log_items, NULL, true},
     {"-D", "--log-file", "UEMU_LOG_FILENAME", "FILE", "append the log to FILE instead of stderr", set_log_file, NULL, true},
     {"-strace", "--strace", "UEMU_STRACE", NULL, "log system calls", set_strace, NULL, true},
     {"-cpu", "--cpu", "UEMU_CPU", "MODEL", "be a CPU of this model, then ,+FEATURE or ,-FEATURE; 'help' lists them", set_cpu, NULL, true},
     {NULL, "--tier", "UEMU_TIER", "TIER", "translate with 'stencil' (default) or 'llvm'", set_tier, NULL, true},
     {NULL, "--dump-ir", "UEMU_DUMP_IR", NULL, "log the LLVM IR of every block run (implies --tier=llvm)", set_dump_ir, NULL, true},
+    {NULL, "--stats", "UEMU_STATS", NULL, "log statistics when the program ends (as -d stats)", set_stats, NULL, true},
+    {NULL, "--perf-map", "UEMU_PERF_MAP", NULL, "name translated code for perf in /tmp/perf-PID.map", set_perf_map, NULL, true},
+    {NULL, "--jitdump", "UEMU_JITDUMP", "DIR", "give perf inject the code, too: DIR/jit-PID.dump", set_jitdump, NULL, true},
+    {NULL, "--gdb-jit", "UEMU_GDB_JIT", NULL, "tell GDB the names of translated code", set_gdb_jit, NULL, true},
     {"-version", "--version", NULL, NULL, "print the version and exit", set_version, NULL, false},
     {"-h", "--help", NULL, NULL, "print this help and exit", set_help, NULL, false},
 };

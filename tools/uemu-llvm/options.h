@@ -16,6 +16,9 @@ struct options {
   const char *cpu;         /* -cpu; NULL: the host's */
   bool tier_llvm;          /* --tier=llvm */
   bool dump_ir;            /* --dump-ir */
+  bool perf_map;           /* --perf-map */
+  const char *jitdump;     /* --jitdump; NULL */
+  bool gdb_jit;            /* --gdb-jit */
   bool version, help;
   char **environment;      /* the guest's, -E and -U applied; NULL-terminated; from malloc */
   char **handed_on;        /* what an emulator that execve starts gets; NULL-terminated; from malloc */

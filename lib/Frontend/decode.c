@@ -359,12 +359,23 @@ static bool place_value(struct value_layout *layout, unsigned offset, unsigned b
   return layout->size <= 4 && insn_value_at(bytes, layout) == value;
 }
 
+/* Is the displacement a 16-bit address by itself, which is not sign-extended? */
+static bool is_address_alone(const ZydisDecodedInstruction *zi, const struct insn *insn) {
+  for (unsigned i = 0; i < 4; i++) {
+    const struct operand *op = &insn->form.op[i];
+    if (op->kind == OPERAND_MEMORY && (op->reg != REGISTER_NONE || op->index != REGISTER_NONE))
+      return false;
+  }
+  return zi->address_width == 16;
+}
+
 static void layout_of(struct insn_layout *layout, const struct insn *insn, const ZydisDecodedInstruction *zi,
                       const uint8_t *bytes) {
   memset(layout, 0, sizeof *layout);
   layout->simple = true;
   if (zi->raw.disp.size && insn->disp)
-    layout->simple &= place_value(&layout->disp, zi->raw.disp.offset, zi->raw.disp.size, true, bytes, insn->disp);
+    layout->simple &= place_value(&layout->disp, zi->raw.disp.offset, zi->raw.disp.size, !is_address_alone(zi, insn),
+                                  bytes, insn->disp);
   for (unsigned i = 0, raw = 0; i < 4; i++) {
     const struct operand *op = &insn->form.op[i];
     if (op->kind == OPERAND_RELATIVE)

@@ -84,6 +84,16 @@ enum insn_status careful_decode(const struct cpu_state *cpu, struct insn *insn) 
   return insn_decode_mode(insn, bytes, size, cpu->eip, mode.bits);
 }
 
+uint32_t careful_offset(const struct cpu_state *cpu, const struct insn *insn, unsigned i) {
+  const struct operand *op = &insn->form.op[i];
+  uint32_t offset = op->has_disp ? insn->disp : 0;
+  if (op->reg != REGISTER_NONE)
+    offset += cpu->gpr[op->reg];
+  if (op->index != REGISTER_NONE)
+    offset += cpu->gpr[op->index] << op->scale;
+  return insn->form.attributes & INSN_ADDRESS16 ? offset & 0xFFFF : offset;
+}
+
 uint32_t careful_address(const struct cpu_state *cpu, enum segment segment, uint32_t *offset, uint32_t bytes,
                          bool write) {
   if (cpu->segments_special) {

@@ -23,6 +23,9 @@ enum insn_status careful_decode(const struct cpu_state *cpu, struct insn *insn);
  * vector of the fault, whose error code is 0, is returned. */
 uint32_t careful_address(const struct cpu_state *cpu, enum segment segment, uint32_t *offset, uint32_t bytes, bool write);
 
+/* The offset that memory operand `op` of the instruction names, in its segment. */
+uint32_t careful_offset(const struct cpu_state *cpu, const struct insn *insn, unsigned op);
+
 /* Is the stack pointer SP alone? */
 bool careful_stack_is_short(const struct cpu_state *cpu);
 

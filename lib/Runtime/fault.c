@@ -20,16 +20,49 @@ uint32_t fault_error(guest_addr address, bool write) {
   return ERROR_USER | (write ? ERROR_WRITE : 0) | (present ? ERROR_PRESENT : 0);
 }
 
-/* arpl writes only what it changes, and asks for no more than it does. */
-static bool changes_memory(const struct insn *insn) {
+/* The operand in memory that the instruction reads and writes; -1. arpl writes only what it changes, and asks
+ * for no more than it does. */
+static int changed_operand(const struct insn *insn) {
   if (insn->form.mnemonic == ZYDIS_MNEMONIC_ARPL)
-    return false;
-  for (unsigned i = 0; i < 4; i++) {
+    return -1;
+  for (int i = 0; i < 4; i++) {
     const struct operand *op = &insn->form.op[i];
     if (op->kind == OPERAND_MEMORY && op->read && op->written)
-      return true;
+      return i;
   }
-  return false;
+  return -1;
+}
+
+/* How far from its operand a bit string's word lies: a register's number of bits reaches beyond it. */
+static uint32_t bit_string_distance(const struct cpu_state *cpu, const struct insn *insn) {
+  const bool is_bit_string = insn->form.mnemonic == ZYDIS_MNEMONIC_BTC || insn->form.mnemonic == ZYDIS_MNEMONIC_BTR ||
+                             insn->form.mnemonic == ZYDIS_MNEMONIC_BTS;
+  if (!is_bit_string || insn->form.op[1].kind != OPERAND_GPR)
+    return 0;
+  const int32_t number = (int32_t)cpu->gpr[insn->form.op[1].reg];
+  return insn->form.op[0].size == 2 ? (uint32_t)((int16_t)number >> 4) << 1 : (uint32_t)(number >> 5) << 2;
+}
+
+/* An operand that lies in two pages, of which the first can be read and not written: the CPU, which asks for
+ * both at once, finds fault with that one, and a translation that loads first with the second. */
+static void complete_change(const struct cpu_state *cpu, const struct insn *insn, unsigned operand,
+                            struct trap *trap) {
+  const struct operand *op = &insn->form.op[operand];
+  const bool second = !(trap->error_code & ERROR_WRITE) && trap->address % GUEST_PAGE_SIZE == 0;
+  trap->error_code |= ERROR_WRITE;
+  if (!second)
+    return;
+  guest_addr first = careful_offset(cpu, insn, operand) + bit_string_distance(cpu, insn);
+  if (insn->form.attributes & INSN_ADDRESS16)
+    first &= 0xFFFF;
+  if (op->segment)
+    first += cpu->segment_base[op->segment - 1];
+  if (trap->address - first >= op->size || first == trap->address ||
+      guest_memory_page(first) & GUEST_PAGE_WRITE)
+    return;
+  trap->address = first;
+  trap->error_code = fault_error(first, true);
+  trap->host_code = SEGV_ACCERR;
 }
 
 /* The unit in which the operand is accessed: bound reads its two limits, FPU environments and states go word by
@@ -79,6 +112,12 @@ static uint8_t segment_prefix(const uint8_t *bytes, const struct insn *insn) {
   return segment;
 }
 
+/* Is it the string operand whose segment can be another? */
+static bool is_string_source(const struct cpu_state *cpu, const struct insn *insn, guest_addr address) {
+  const uint32_t mask = insn->form.attributes & INSN_ADDRESS16 ? 0xFFFF : UINT32_MAX;
+  return address == (cpu->gpr[GPR_ESI] & mask);
+}
+
 /* The access that faulted: its size, and whether it was one of the stack segment. For an explicit operand its
  * prefix or its base decides; else push and pop and their kin are meant. */
 static uint32_t access_size(const struct cpu_state *cpu, const struct insn *insn, const uint8_t *bytes,
@@ -97,7 +136,9 @@ static uint32_t access_size(const struct cpu_state *cpu, const struct insn *insn
     return unit_of_access(insn, op->size);
   }
   const bool xlat = insn->form.mnemonic == ZYDIS_MNEMONIC_XLAT;
-  *stack = xlat ? prefix == SS : !(insn->form.attributes & INSN_STRING);
+  const bool string = insn->form.attributes & INSN_STRING;
+  const bool source = xlat || (string && is_string_source(cpu, insn, address));
+  *stack = source ? prefix == SS : !string;
   return xlat ? 1 : width;
 }
 
@@ -121,7 +162,8 @@ void fault_complete(const struct cpu_state *cpu, struct trap *trap) {
     size--;
   if (insn_decode(&insn, bytes, size, cpu->eip) != INSN_OK)
     return;
-  if (changes_memory(&insn))
-    trap->error_code |= ERROR_WRITE;
+  int changed = changed_operand(&insn);
+  if (changed >= 0)
+    complete_change(cpu, &insn, (unsigned)changed, trap);
   limit_access(cpu, &insn, bytes, trap);
 }

@@ -31,11 +31,28 @@ struct fpu_pointers {
 };
 _Static_assert(sizeof(struct fpu_pointers) == 16, "as in the images");
 
+static const uint8_t segment_prefixes[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65}; /* in the order of enum segment */
+static const uint8_t other_prefixes[] = {0x66, 0x67, 0xF0, 0xF2, 0xF3};
+
+static bool is_x87_opcode(uint8_t byte) { return (byte & 0xF8) == 0xD8; }
+
+/* Does one of the host's x87 instructions begin at pc? */
+static bool is_host_x87(const uint8_t *pc) {
+  enum { LONGEST = 15 };
+  const uint8_t *end = pc + LONGEST;
+  while (pc < end && (memchr(segment_prefixes, *pc, sizeof segment_prefixes) ||
+                      memchr(other_prefixes, *pc, sizeof other_prefixes) || (*pc & 0xF0) == 0x40 /* REX */))
+    pc++;
+  return is_x87_opcode(*pc);
+}
+
 /* The guest instruction whose host code has the low 32 bits `fip` in its address. */
 static bool guest_instruction_of(uint32_t fip, guest_addr *eip) {
   uintptr_t base = (uintptr_t)code_cache.code;
   uintptr_t pc = base + (uint32_t)(fip - (uint32_t)base);
   const struct code_unit *unit = code_cache_contains(pc) ? unit_of_pc(pc) : NULL;
+  if (unit && !is_host_x87((const uint8_t *)pc)) /* a number that the guest made up */
+    return false;
   bool exact;
   int index = unit ? unit_insn_of_pc(unit, pc, &exact) : -1;
   if (index < 0)
@@ -53,20 +70,19 @@ struct fpu_insn {
 };
 
 static struct fpu_insn fpu_insn_at(guest_addr eip) {
-  static const uint8_t prefixes[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65}, others[] = {0x66, 0x67, 0xF0, 0xF2, 0xF3};
   uint8_t bytes[16];
   size_t size = sizeof bytes, at = 0;
   struct fpu_insn insn = {.segment = SEG_DS};
   while (size && guest_copy_in(bytes, eip, size) < 0)
     size--;
   for (; at < size; at++) {
-    const uint8_t *prefix = memchr(prefixes, bytes[at], sizeof prefixes);
+    const uint8_t *prefix = memchr(segment_prefixes, bytes[at], sizeof segment_prefixes);
     if (prefix)
-      insn.segment = (enum segment)(prefix - prefixes); /* both in the order of the encoding */
-    else if (!memchr(others, bytes[at], sizeof others))
+      insn.segment = (enum segment)(prefix - segment_prefixes);
+    else if (!memchr(other_prefixes, bytes[at], sizeof other_prefixes))
       break;
   }
-  if (at + 1 < size && (bytes[at] & 0xF8) == 0xD8) {
+  if (at + 1 < size && is_x87_opcode(bytes[at])) {
     insn.opcode = (uint16_t)((bytes[at] & 7) << 8 | bytes[at + 1]);
     insn.has_memory = bytes[at + 1] < 0xC0;
   }

@@ -106,17 +106,21 @@ static void set_stack(struct cpu_state *cpu, uint32_t esp) {
   cpu->gpr[GPR_ESP] = (cpu->gpr[GPR_ESP] & kept) | (esp & ~kept);
 }
 
+static bool pop_word(struct cpu_state *cpu, uint32_t esp, unsigned size, uint32_t *word) {
+  guest_addr from;
+  *word = 0;
+  if (!stack_linear(cpu, esp, size, false, &from))
+    return false;
+  if (guest_copy_in(word, from, size) == 0)
+    return true;
+  raise_page_fault(cpu, from, false);
+  return false;
+}
+
 static bool pop_words(struct cpu_state *cpu, unsigned size, uint32_t words[], unsigned count) {
-  for (unsigned i = 0; i < count; i++) {
-    guest_addr from;
-    words[i] = 0;
-    if (!stack_linear(cpu, cpu->gpr[GPR_ESP] + size * i, size, false, &from))
+  for (unsigned i = 0; i < count; i++)
+    if (!pop_word(cpu, cpu->gpr[GPR_ESP] + size * i, size, &words[i]))
       return false;
-    if (guest_copy_in(&words[i], from, size) < 0) {
-      raise_page_fault(cpu, from, false);
-      return false;
-    }
-  }
   return true;
 }
 
@@ -170,16 +174,17 @@ static void helper_load_ds(struct cpu_state *cpu) { load_segment(cpu, SEG_DS); }
 static void helper_load_fs(struct cpu_state *cpu) { load_segment(cpu, SEG_FS); }
 static void helper_load_gs(struct cpu_state *cpu) { load_segment(cpu, SEG_GS); }
 
-/* All eight but esp, edi first. */
+/* All eight but esp, edi first. What was popped before a fault stays, as on AMD's CPUs. */
 static void pop_all(struct cpu_state *cpu, unsigned size) {
-  uint32_t words[GPR_COUNT];
-  if (!pop_words(cpu, size, words, GPR_COUNT))
-    return;
-  uint32_t kept = size == 4 ? 0 : 0xFFFF0000;
-  for (unsigned i = 0; i < GPR_COUNT; i++)
+  const uint32_t kept = size == 4 ? 0 : 0xFFFF0000, esp = cpu->gpr[GPR_ESP];
+  for (unsigned i = GPR_COUNT; i-- > 0;) {
+    uint32_t word;
+    if (!pop_word(cpu, esp + size * (GPR_COUNT - 1 - i), size, &word))
+      return;
     if (i != GPR_ESP)
-      cpu->gpr[i] = (cpu->gpr[i] & kept) | words[GPR_COUNT - 1 - i];
-  set_stack(cpu, cpu->gpr[GPR_ESP] + size * GPR_COUNT);
+      cpu->gpr[i] = (cpu->gpr[i] & kept) | word;
+  }
+  set_stack(cpu, esp + size * GPR_COUNT);
 }
 
 static void helper_popa(struct cpu_state *cpu) { pop_all(cpu, 4); }
@@ -239,20 +244,10 @@ static void far_return(struct cpu_state *cpu, const struct insn *insn) {
   go(cpu, words[0]);
 }
 
-static uint32_t memory_operand_offset(const struct cpu_state *cpu, const struct insn *insn) {
-  const struct operand *op = &insn->form.op[0];
-  uint32_t address = op->has_disp ? insn->disp : 0;
-  if (op->reg != REGISTER_NONE)
-    address += cpu->gpr[op->reg];
-  if (op->index != REGISTER_NONE)
-    address += cpu->gpr[op->index] << op->scale;
-  return insn->form.attributes & INSN_ADDRESS16 ? address & 0xFFFF : address;
-}
-
 /* Reads `size` bytes of the memory operand, from `skip` on. False: a fault was raised. */
 static bool read_operand(struct cpu_state *cpu, const struct insn *insn, unsigned skip, void *to, unsigned size) {
   const unsigned segment = insn->form.op[0].segment;
-  guest_addr from = memory_operand_offset(cpu, insn) + skip;
+  guest_addr from = careful_offset(cpu, insn, 0) + skip;
   const uint32_t vector = careful_address(cpu, segment ? (enum segment)(segment - 1) : SEG_DS, &from, size, false);
   if (vector) {
     raise_trap(cpu, vector, 0, 0);
@@ -335,6 +330,17 @@ static void helper_far(struct cpu_state *cpu) {
 
 /* --- The FPU (fpu.c) --------------------------------------------------------------------------------------- */
 
+/* AMD's CPUs ask for the image's last byte first. */
+static bool image_is_accessible(struct cpu_state *cpu, bool write) {
+  const guest_addr first = cpu->helper_argument, last = first + FXSAVE_SIZE - 1;
+  const uint8_t permission = write ? GUEST_PAGE_WRITE : GUEST_PAGE_READ;
+  if (guest_memory_page(last) & permission && guest_memory_page(first) & permission)
+    return true;
+  const guest_addr address = guest_memory_page(last) & permission ? first : last;
+  raise_trap(cpu, TRAP_PF, fault_error(address, write), address);
+  return false;
+}
+
 static void helper_fxsave(struct cpu_state *cpu) {
   uint8_t image[FXSAVE_SIZE];
   if (cpu->helper_argument & 15) {
@@ -343,9 +349,7 @@ static void helper_fxsave(struct cpu_state *cpu) {
   }
   runtime_fpu_save(cpu, image);
   /* All 512 bytes must be writable, though not all are written. */
-  const guest_addr last = cpu->helper_argument + FXSAVE_SIZE - 1;
-  if (!(guest_memory_page(last) & GUEST_PAGE_WRITE) ||
-      guest_copy_out(cpu->helper_argument, image, FXSAVE_WRITTEN) < 0)
+  if (image_is_accessible(cpu, true) && guest_copy_out(cpu->helper_argument, image, FXSAVE_WRITTEN) < 0)
     raise_page_fault(cpu, cpu->helper_argument, true);
 }
 
@@ -355,6 +359,8 @@ static void helper_fxrstor(struct cpu_state *cpu) {
     raise_trap(cpu, TRAP_GP, 0, 0);
     return;
   }
+  if (!image_is_accessible(cpu, false))
+    return;
   if (guest_copy_in(image, cpu->helper_argument, FXSAVE_SIZE) < 0) {
     raise_page_fault(cpu, cpu->helper_argument, false);
     return;

@@ -36,9 +36,20 @@ def fuzzed(f):
     # Flags of comparisons, read after an instruction that changes some of them.
     f.add("ucomiss 8(%edi),%xmm5; rol $0x57,%al", [""], "O")
     f.add("fucomi %st(6),%st; rcl $0x2f,%bh", ["fsw=3800"], "O")
+    f.add(".byte 0x64,0x67,0xa0,0x10,0x02; .byte 0x67,0xa0,0xfe,0xff # mov %fs:0x210,%al; mov 0xfffe,%al", ["m210=44"])
+    f.add(".byte 0x36,0x66,0xf2,0xa7 # repne cmpsw %es:(%edi),%ss:(%esi)", ["esi=ffffffff ecx=5"])
     # Loops that end in two ways.
     f.add("1: push %edx; loope 1b", ["ecx=f flags=Z", "ecx=f"])
     f.add("1: push %edx; loopne 1b", ["ecx=f flags=Z", "ecx=f"])
 
 
-FILES = [fuzzed]
+def fuzzed_amd(f):
+    """Faults that CPUs differ in, as AMD's have them."""
+    f.needs = "sse4a"
+    # What is in place when the second of two pages is missing.
+    f.add("popa", ["esp=20000ff0", "esp=20000fe2", "esp=20000ffe"])
+    f.add("fxsave (%edi)", ["edi=20000ff0", "edi=ffffff90", "edi=1ffffff0"])
+    f.add("fxrstor (%edi)", ["edi=20000ff0", "edi=ffffff90"])
+
+
+FILES = [fuzzed, fuzzed_amd]

@@ -19,7 +19,7 @@ void batch_lay_out(struct job *job, const struct program *programs, unsigned cou
     struct job_program *entry = &job->program[i];
     entry->exit = exit;
     memcpy(entry->role, program->role, sizeof entry->role);
-    if (program->at_page_end && edges < EDGE_PAGES) {
+    if (program->at_page_end) {
       memcpy(job->code[CODE_PAGES + edges] + CASE_PAGE - program->length, program->code, program->length);
       entry->entry = EDGE_ADDRESS + edges * EDGE_STRIDE + CASE_PAGE - program->length;
       edges++;

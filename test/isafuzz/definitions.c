@@ -350,19 +350,3 @@ struct definition *definitions_lookup(const struct definitions *d, const ZydisDe
   }
   return low < d->count && d->at[low].key == key ? &d->at[low] : NULL;
 }
-
-bool definitions_exclude(const struct definitions *d, const uint8_t *code, size_t length) {
-  enum { BOUND_EVEX = 0x62, REGISTER_FORM = 0xc0 };
-  for (size_t i = 0; i < length; i++) {
-    ZydisDecodedInstruction zi;
-    ZydisDecodedOperand zo[ZYDIS_MAX_OPERAND_COUNT];
-    /* Whether or not Zydis knows what EVEX instruction it is. */
-    if (code[i] == BOUND_EVEX && i + 1 < length && code[i + 1] >= REGISTER_FORM)
-      return true;
-    if (!decode(code + i, length - i, &zi, zo))
-      continue;
-    if (definitions_reason(d->groups, &zi, zo))
-      return true;
-  }
-  return false;
-}

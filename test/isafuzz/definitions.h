@@ -57,9 +57,6 @@ struct definition *definitions_lookup(const struct definitions *definitions,
 const char *definitions_reason(unsigned groups, const ZydisDecodedInstruction *zi,
                                const ZydisDecodedOperand *zo);
 
-/* Does any byte of the code begin an instruction that is excluded? For code whose path is not known. */
-bool definitions_exclude(const struct definitions *definitions, const uint8_t *code, size_t length);
-
 /* Decodes for 32-bit mode, all operands. */
 bool decode(const uint8_t *code, size_t length, ZydisDecodedInstruction *zi, ZydisDecodedOperand *zo);
 

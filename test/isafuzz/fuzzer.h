@@ -17,6 +17,7 @@ struct fuzz_case {
   struct masks masks;
   struct machine state;
   uint8_t ymm_high[8][16]; /* which the text of cases does not have */
+  bool replayed;           /* asked for: whatever its instructions are */
 };
 
 /* --- batch.c: jobs ------------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
  * into the scratch page, most counts are small, and the others are any number. Branches lead forward,
  * inside the program. An instruction that would read a flag that is undefined there is drawn again. */
 #include "generate.h"
+#include "paths.h"
 #include "undefined.h"
 
 #include <string.h>
@@ -455,10 +456,11 @@ void program_make(struct random *random, const struct definitions *definitions, 
     mode = 1u << random_below(random, 3);
   while (!(mode & wishes->modes));
   for (;;) {
-    *program = (struct program){.random_bytes = mode == MODE_BYTES, .at_page_end = random_chance(random, 3)};
+    *program = (struct program){.random_bytes = mode == MODE_BYTES,
+                                .at_page_end = random_chance(random, 3) && !wishes->no_page_end};
     roles_make(random, program->role);
     if (mode == MODE_BYTES) {
-      program->at_page_end = random_chance(random, 10);
+      program->at_page_end = random_chance(random, 10) && !wishes->no_page_end;
       program->length = RANDOM_BYTES;
       for (unsigned i = 0; i < RANDOM_BYTES; i++)
         program->code[i] = (uint8_t)random_next(random);
@@ -470,8 +472,7 @@ void program_make(struct random *random, const struct definitions *definitions, 
         program->length = (uint8_t)(program->length - random_below(random, 3));
     }
     struct masks masks;
-    if (program->random_bytes ? !definitions_exclude(definitions, program->code, RANDOM_BYTES + NOP_COUNT)
-                              : program->length && program_analyse(definitions, program, &masks))
+    if (program->length && program_analyse(definitions, program, &masks))
       return;
   }
 }
@@ -495,5 +496,10 @@ bool program_analyse(const struct definitions *definitions, struct program *prog
     program->start[++program->insn_count] = (uint8_t)at;
   }
   *masks = (struct masks){.at_end = track.undefined | track.at_exits, .anywhere = track.anywhere};
+  if (program->random_bytes) {
+    struct paths paths = paths_find(definitions, program->code, (size_t)program->length + NOP_COUNT);
+    *masks = (struct masks){.at_end = paths.undefined, .anywhere = paths.undefined};
+    good = !paths.excluded && !paths.reads_undefined;
+  }
   return good;
 }

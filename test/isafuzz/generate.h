@@ -43,7 +43,8 @@ struct wishes {
   unsigned modes;            /* enum generate_mode */
   const ZydisMnemonic *only; /* if there are any: only these */
   size_t only_count;
-  uint64_t turn; /* counts programs: each definition has its turn to come first in one */
+  bool no_page_end; /* there is no page left that a program could lie at the end of */
+  uint64_t turn;    /* counts programs: each definition has its turn to come first in one */
 };
 
 void program_make(struct random *random, const struct definitions *definitions, const struct wishes *wishes,

@@ -16,7 +16,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { ONLY_LIMIT = 64, SIGNATURE_LIMIT = 256, FAILURES_A_BATCH = 4, TURNS_A_SEED = 1009 };
+enum {
+  ONLY_LIMIT = 64,
+  SIGNATURE_LIMIT = 256,
+  FAILURES_A_BATCH = 4,
+  TURNS_A_SEED = 1009,
+  TARGET_BATCHES = 1000
+};
 
 struct options {
   uint64_t seed, count; /* count: executions of programs */
@@ -54,9 +60,11 @@ static void make_batch(struct fuzzer *fuzzer, const struct options *options, uin
     state_make(&random, &job->state[i]);
     job->state[i].page = i % options->pages;
   }
-  for (unsigned i = 0; i < options->programs; i++) {
+  for (unsigned i = 0, edges = 0; i < options->programs; i++) {
     wishes.turn = number * options->programs + i + options->seed * TURNS_A_SEED;
+    wishes.no_page_end = edges == EDGE_PAGES;
     program_make(&random, &fuzzer->definitions, &wishes, &programs[i]);
+    edges += programs[i].at_page_end;
     job->program[i].first_state = 0;
     job->program[i].state_count = options->states;
   }
@@ -212,6 +220,7 @@ static const char usage[] =
     "  --with LIST          also instructions of these groups: segments, traps, transfer16, xsave\n"
     "  --without LIST       not those of these groups: vex\n"
     "  --exact-flags        compare undefined flags, too\n"
+    "  --known              compare what is known to differ, too\n"
     "  --failures N         (20) stop after so many different ones\n"
     "  --coverage           name the definitions that were left out or never executed\n"
     "  --replay CASE        one case, as printed: \"BYTES NAME=VALUE…\"\n"
@@ -269,17 +278,20 @@ static void read_options(int argc, char *argv[], struct options *options) {
     WITH,
     WITHOUT,
     EXACT,
+    KNOWN,
     FAILURES,
     COVERAGE,
     REPLAY,
     TABLE
   };
-  static const struct option names[] = {
-      {"seed", 1, NULL, SEED},         {"count", 1, NULL, COUNT},       {"seconds", 1, NULL, SECONDS},
-      {"programs", 1, NULL, PROGRAMS}, {"states", 1, NULL, STATES},     {"mode", 1, NULL, MODE},
-      {"only", 1, NULL, ONLY},         {"with", 1, NULL, WITH},         {"without", 1, NULL, WITHOUT},
-      {"exact-flags", 0, NULL, EXACT}, {"failures", 1, NULL, FAILURES}, {"coverage", 0, NULL, COVERAGE},
-      {"replay", 1, NULL, REPLAY},     {"tables", 0, NULL, TABLE},      {NULL, 0, NULL, 0}};
+  static const struct option names[] = {{"seed", 1, NULL, SEED},         {"count", 1, NULL, COUNT},
+                                        {"seconds", 1, NULL, SECONDS},   {"programs", 1, NULL, PROGRAMS},
+                                        {"states", 1, NULL, STATES},     {"mode", 1, NULL, MODE},
+                                        {"only", 1, NULL, ONLY},         {"with", 1, NULL, WITH},
+                                        {"without", 1, NULL, WITHOUT},   {"exact-flags", 0, NULL, EXACT},
+                                        {"known", 0, NULL, KNOWN},       {"failures", 1, NULL, FAILURES},
+                                        {"coverage", 0, NULL, COVERAGE}, {"replay", 1, NULL, REPLAY},
+                                        {"tables", 0, NULL, TABLE},      {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(argc, argv, "+", names, NULL)) != -1)
     switch (option) {
@@ -312,6 +324,9 @@ static void read_options(int argc, char *argv[], struct options *options) {
       break;
     case EXACT:
       options->exact_flags = true;
+      break;
+    case KNOWN:
+      known_ignore();
       break;
     case FAILURES:
       options->failures = read_limited(optarg, 1u << 30, "no number of failures:");
@@ -386,6 +401,8 @@ int main(int argc, char *argv[]) {
        (options.seconds == 0 || totals.seconds < options.seconds);
        batch++) {
     running = run_batch(&fuzzer, &options, batch, &totals);
+    if (batch % TARGET_BATCHES == TARGET_BATCHES - 1) /* the emulator keeps all code that it has made */
+      target_stop(&fuzzer.emulated);
     totals.seconds = now_seconds() - start;
   }
   target_stop(&fuzzer.native);

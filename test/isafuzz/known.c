@@ -20,11 +20,8 @@ struct known {
 static const char limits[] = "limits of FS and GS are not checked where an operand wraps around offset 0";
 static const char emulated[] =
     "the kernel emulates it (UMIP), and reports any fault as a page missing at the operand's address";
-static const char whole[] = "which of the operand's bytes is reported differs between CPUs";
-static const char some[] = "how many registers it has popped before the fault differs between CPUs";
 static const char masked[] = "which bytes fault, masked ones too, differs between CPUs (SDM 2B MASKMOVDQU)";
 static const char larger[] = "with AVX-512, which the emulator does not have, the area is larger";
-static const char both[] = "neither aligned nor within the segment: #GP, where the CPU raises #SS";
 static const struct known table[] = {
     {0, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, limits},
     {0, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, limits},
@@ -33,24 +30,24 @@ static const struct known table[] = {
     ROW(SLDT, TRAP_PAGE, KNOWN_ALL, emulated),
     ROW(SMSW, TRAP_PAGE, KNOWN_ALL, emulated),
     ROW(STR, TRAP_PAGE, KNOWN_ALL, emulated),
-    ROW(FXSAVE, TRAP_PAGE, KNOWN_CODE | KNOWN_ADDRESS, whole),
-    ROW(FXRSTOR, TRAP_PAGE, KNOWN_CODE | KNOWN_ADDRESS, whole),
     {ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_ATTRIB_HAS_SEGMENT, TRAP_PAGE, KNOWN_ALL, masked},
     {ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_ATTRIB_HAS_ADDRESSSIZE, TRAP_PAGE, KNOWN_ALL, masked},
     {ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_ATTRIB_HAS_SEGMENT, TRAP_PAGE, KNOWN_ALL, masked},
     {ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_ATTRIB_HAS_ADDRESSSIZE, TRAP_PAGE, KNOWN_ALL, masked},
-    ROW(FXSAVE, TRAP_STACK, KNOWN_ALL, both),
-    ROW(FXRSTOR, TRAP_STACK, KNOWN_ALL, both),
     ROW(XSAVE, TRAP_PAGE, KNOWN_ALL, larger),
     ROW(XSAVEC, TRAP_PAGE, KNOWN_ALL, larger),
     ROW(XRSTOR, TRAP_PAGE, KNOWN_ALL, larger),
-    ROW(POPA, TRAP_PAGE, KNOWN_REGISTERS, some),
-    ROW(POPAD, TRAP_PAGE, KNOWN_REGISTERS, some),
 };
 #undef ROW
 
+static bool ignored;
+
+void known_ignore(void) { ignored = true; }
+
 unsigned known_parts(uint32_t trap, const ZydisDecodedInstruction *zi) {
   unsigned parts = 0;
+  if (ignored)
+    return 0;
   for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
     if (table[i].trap == trap && (!table[i].mnemonic || table[i].mnemonic == zi->mnemonic) &&
         (zi->attributes & table[i].attributes) == table[i].attributes)

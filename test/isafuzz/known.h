@@ -17,6 +17,9 @@ enum known_part {
 /* What not to compare if the CPU raised `trap` at this instruction. */
 unsigned known_parts(uint32_t trap, const ZydisDecodedInstruction *zi);
 
+/* From now on everything is compared. */
+void known_ignore(void);
+
 void known_table_print(void);
 
 #endif

@@ -18,8 +18,9 @@ enum {
   EDGE_PAGES = 8,       /* single pages, each with nothing mapped behind it */
   EDGE_STRIDE = 0x2000, /* from one to the next */
   EDGE_ADDRESS = CODE_ADDRESS + 0x100000,
+  EXIT_ADDRESS = CODE_ADDRESS + 0x180000, /* a page with nothing but the programs' exit, in its middle */
   JOB_ADDRESS = 0x30000000,
-  RESULT_ADDRESS = 0x38000000,
+  CONTROL_ADDRESS = 0x38000000,
   READ_ONLY_ADDRESS = CASE_SCRATCH + 0x10000, /* the job's page 0, which cannot be written */
 };
 
@@ -84,12 +85,12 @@ struct result {
 };
 _Static_assert(sizeof(struct result) == 512 + 96 + 128, "the same in 32 and 64 bits");
 
+/* The file of results. The runner maps its first page only and writes the others as files are written: a
+ * program's stray stores must not reach results, nor its loads what differs between the two runs. */
 struct results {
   uint32_t exit_routine;       /* where programs jump to in the end; set once the runner is ready */
   volatile uint32_t execution; /* the one going on */
-  uint32_t kept;               /* pages in `memory` */
-  uint32_t unused[13];
-  struct result result[EXECUTION_LIMIT];
+  struct result result[EXECUTION_LIMIT] __attribute__((aligned(4096)));
   uint8_t memory[KEPT_PAGES][CASE_PAGE] __attribute__((aligned(4096)));
 };
 

@@ -18,7 +18,7 @@
 enum { SA_RESTORER = 0x4000000 }; /* linux/signal.h, which libc's excludes */
 
 #define JOB ((const struct job *)JOB_ADDRESS)
-#define RESULTS ((struct results *)RESULT_ADDRESS)
+#define CONTROL ((struct results *)CONTROL_ADDRESS) /* its first page */
 
 /* --- System calls --------------------------------------------------------------------------------------- */
 
@@ -49,6 +49,12 @@ static void map(uint32_t address, uint32_t length, int protection, int flags, in
   long at = call6(__NR_mmap2, (long)address, (long)length, protection, flags | MAP_FIXED, fd,
                   (long)(offset / CASE_PAGE));
   check(at, status);
+}
+
+/* Into the file of results. */
+static void put(uint32_t offset, const void *from, uint32_t size) {
+  if (call6(__NR_pwrite64, RESULT_FD, (long)from, (long)size, (long)offset, 0, 0) != (long)size)
+    quit(23);
 }
 
 /* --- Into and out of programs --------------------------------------------------------------------------- */
@@ -285,6 +291,7 @@ static void map_code(void) {
 }
 
 static void execute_job(void) {
+  static struct result result;
   uint32_t at = 0;
   map_code();
   for (uint32_t p = 0; p < JOB->program_count; p++) {
@@ -292,16 +299,32 @@ static void execute_job(void) {
     for (uint32_t s = 0; s < program->state_count; s++, at++) {
       if (at < JOB->first_execution)
         continue;
-      RESULTS->execution = at;
-      if (JOB->skip[at]) {
-        RESULTS->result[at].signal = SIGNAL_SKIPPED;
-        continue;
-      }
-      execute(program, &JOB->state[program->first_state + s], &RESULTS->result[at]);
+      CONTROL->execution = at;
+      if (JOB->skip[at])
+        result.signal = SIGNAL_SKIPPED;
+      else
+        execute(program, &JOB->state[program->first_state + s], &result);
+      put(offsetof(struct results, result) + at * sizeof result, &result, sizeof result);
       if (JOB->keep_memory && at < KEPT_PAGES)
-        copy_page(RESULTS->memory[at], (void *)CASE_SCRATCH);
+        put(offsetof(struct results, memory) + at * CASE_PAGE, (void *)CASE_SCRATCH, CASE_PAGE);
     }
   }
+}
+
+/* Programs come to know the address that they end at, and may jump anywhere near it: there, everything else
+ * is `hlt`, which faults. */
+static uint32_t make_exit(void) {
+  enum { HLT = 0xf4, JUMP = 0xe9, AT = 0x7f0, JUMP_LENGTH = 5 };
+  const uint32_t exit = EXIT_ADDRESS + AT, distance = (uint32_t)leave_case - (exit + JUMP_LENGTH);
+  map(EXIT_ADDRESS, CASE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, 24);
+  uint8_t *page = (uint8_t *)EXIT_ADDRESS;
+  for (uint32_t i = 0; i < CASE_PAGE; i++)
+    page[i] = HLT;
+  page[AT] = JUMP;
+  for (int i = 0; i < 4; i++)
+    page[AT + 1 + i] = (uint8_t)(distance >> 8 * i);
+  check(call3(__NR_mprotect, EXIT_ADDRESS, CASE_PAGE, PROT_READ | PROT_EXEC), 25);
+  return exit;
 }
 
 /* Everything but this program's own image goes: the kernel's stack, the vDSO. The image's pages are read
@@ -319,8 +342,7 @@ static void empty_address_space(void) {
 __attribute__((used)) _Noreturn void run(void) {
   empty_address_space();
   map(JOB_ADDRESS, sizeof(struct job), PROT_READ, MAP_SHARED | MAP_POPULATE, JOB_FD, 0, 15);
-  map(RESULT_ADDRESS, sizeof(struct results), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, RESULT_FD, 0,
-      16);
+  map(CONTROL_ADDRESS, CASE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, RESULT_FD, 0, 16);
   map(CASE_SCRATCH, CASE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, 17);
   map(READ_ONLY_ADDRESS, CASE_PAGE, PROT_READ, MAP_SHARED | MAP_POPULATE, JOB_FD, offsetof(struct job, page),
       18);
@@ -328,7 +350,7 @@ __attribute__((used)) _Noreturn void run(void) {
   case_gs = make_segment(CASE_SCRATCH + CASE_GS_BASE);
   load_segments();
   catch_signals();
-  RESULTS->exit_routine = (uint32_t)leave_case;
+  CONTROL->exit_routine = make_exit();
   for (;;) {
     char byte = 0;
     check(call3(__NR_write, 1, (long)&byte, 1), 19);

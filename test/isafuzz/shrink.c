@@ -48,7 +48,7 @@ static void run_case(struct fuzzer *fuzzer, const struct fuzz_case *c) {
 }
 
 bool case_fails(struct fuzzer *fuzzer, struct fuzz_case *c, char difference[DIFFERENCE_LIMIT]) {
-  if (!program_analyse(&fuzzer->definitions, &c->program, &c->masks) && !c->program.random_bytes)
+  if (!program_analyse(&fuzzer->definitions, &c->program, &c->masks) && !c->replayed)
     return false;
   run_case(fuzzer, c);
   return !compare_results(&fuzzer->native.results->result[0], &fuzzer->emulated.results->result[0],
@@ -71,8 +71,8 @@ static bool remove_instruction(struct fuzzer *fuzzer, struct fuzz_case *c, unsig
   memmove(program->code + from, program->code + to, program->length - to);
   program->length = (uint8_t)(program->length - (to - from));
   memset(program->code + program->length, 0, CODE_LIMIT - program->length);
-  if (program->random_bytes && definitions_exclude(&fuzzer->definitions, program->code, program->length))
-    return false;
+  if (program->random_bytes)
+    memset(program->code + program->length, NOP, NOP_COUNT);
   return try_case(fuzzer, c, &candidate);
 }
 
@@ -274,11 +274,12 @@ void case_print(struct fuzzer *fuzzer, struct fuzz_case *c) {
 
 bool case_parse(struct fuzzer *fuzzer, const char *text, struct fuzz_case *c) {
   memset(c, 0, sizeof *c);
-  int length = case_read_bytes(&text, c->program.code, CODE_LIMIT);
+  int length = case_read_bytes(&text, c->program.code, CODE_LIMIT - NOP_COUNT);
   if (length <= 0 || (*text && *text != ' '))
     return false;
   c->program.length = (uint8_t)length;
-  c->program.random_bytes = true;
+  memset(c->program.code + length, NOP, NOP_COUNT);
+  c->program.random_bytes = c->replayed = true;
   const char *arrow = strstr(text, "=>");
   struct case_masks undefined;
   if (!case_read(text, arrow ? (size_t)(arrow - text) : strlen(text), &c->state, &undefined))

@@ -63,6 +63,7 @@ void lifter_init(struct lifter *l, enum lift_setting setting) {
 }
 
 void lifter_dispose(struct lifter *l) {
+  lifter_annotate_end(l);
   if (l->module)
     LLVMDisposeModule(l->module);
   LLVMDisposeBuilder(l->builder);
@@ -137,6 +138,8 @@ void lifter_start_function(struct lifter *l, const char *name) {
   l->position = 0;
   l->ended = l->helped = false;
   l->failure = NULL;
+  if (l->annotate)
+    lifter_annotate_function(l, name);
 }
 
 void lift_fail(struct lifter *l, const char *why) { l->failure = why; }
@@ -159,6 +162,8 @@ LLVMValueRef lifter_function(struct lifter *l, const char *name, const struct in
   for (unsigned i = 0; i < count && !l->failure && !l->ended; i++) {
     l->insn = &insns[i];
     l->position = i;
+    if (l->annotate)
+      lifter_annotate(l, insns[i].eip);
     lift_function *lift = lifter_family(&insns[i]);
     if (!lift) {
       lift_fail(l, "instruction is not implemented");

@@ -85,6 +85,11 @@ struct lifter {
   bool helped;                       /* a helper was called: a block ends here */
 
   const char *failure; /* why the instruction could not be lifted; NULL */
+
+  /* lift_annotate.c. Set after lifter_init: IR is to say which guest instruction it is from. */
+  bool annotate;
+  LLVMDIBuilderRef debug;
+  LLVMMetadataRef debug_file, debug_scope;
 };
 
 /* --- lift.c: a module, a function ---------------------------------------------------------- */

@@ -22,6 +22,12 @@ void lifter_start_function(struct lifter *l, const char *name);
 /* The family function of an instruction; NULL if there is none. */
 lift_function *lifter_family(const struct insn *insn);
 
+/* lift_annotate.c, with l->annotate: a function begins; what is built from now on is of the instruction at eip; the
+ * lifter ends. */
+void lifter_annotate_function(struct lifter *l, const char *name);
+void lifter_annotate(struct lifter *l, guest_addr eip);
+void lifter_annotate_end(struct lifter *l);
+
 /* control.c: flags newer than the register file, among those wanted, go there. */
 void control_store_flags(struct lifter *l, uint8_t wanted);
 /* Ends the function in a tail call of the symbol, with the registers as they are and eip, or NULL. */

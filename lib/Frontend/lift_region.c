@@ -246,6 +246,8 @@ static void lift_insn(struct lifter *l, const struct insn *insn) {
   struct lift_region *region = l->region;
   lift_function *lift = lifter_family(insn);
   l->insn = insn;
+  if (l->annotate)
+    lifter_annotate(l, insn->eip);
   l->flags_live = region->source->unit.live[region->insn];
   memcpy(l->gpr_before, l->gpr, sizeof l->gpr);
   memcpy(l->xmm_before, l->xmm, sizeof l->xmm);

@@ -103,12 +103,52 @@ struct jit_region {
 int jit_compile_region(const struct lift_region_source *source, void (*dump)(const char *text), struct jit_region *region);
 void jit_free_region(struct jit_region *region);
 
+/* --- Lifting a program without running it ---------------------------------------------------------------- */
+
+/* Guest code, for those who show it. */
+struct jit_guest_code {
+  void *context;
+  /* The bytes at eip: how many can be read (up to 16; 0: none) and where. */
+  size_t (*fetch)(void *context, guest_addr eip, const uint8_t **bytes);
+  /* The name of the function that begins at eip, or a part of one ("memcpy+0x1c"); "" where there is none. */
+  void (*name)(void *context, guest_addr eip, char *name, size_t size);
+};
+
+enum jit_format { JIT_FORMAT_TEXT, JIT_FORMAT_BITCODE };
+
+struct jit_lift {
+  struct jit_guest_code code;
+  const guest_addr *root; /* functions to begin with */
+  unsigned root_count;
+  const char *path, *heading; /* the file to be written; lines of text for its head */
+  enum jit_format format;
+  /* Told of each instruction that is in the module. */
+  void (*lifted)(void *context, const struct insn *insn, bool meaning);
+  /* Asked when all is lifted that was asked for: another address to begin with. False: there is none. */
+  bool (*more)(void *context, guest_addr *eip);
+  /* What `lifted` told is void: lifting begins anew. */
+  void (*restarted)(void *context);
+};
+
+struct jit_lift_result {
+  unsigned functions;        /* lifted: those asked for, and all that they reach */
+  unsigned outside;          /* addresses that are reached and have no code in the file */
+  uint64_t insns;            /* instructions lifted, counted again where functions share them */
+  bool needs_return_flags;   /* code after a call reads flags: everything was lifted so that this is right */
+  char why[160];             /* on failure: the reason */
+};
+
+/* Lifts the roots and what they reach by direct calls and jumps to one module, verifies it, and writes it. 0; or a
+ * negative errno with result->why set. */
+int jit_lift_program(const struct jit_lift *lift, struct jit_lift_result *result);
+
 /* What the shared object offers, by the name jit_interface. */
 struct jit_interface {
   int (*compile_stencils)(const struct stencil_source *, unsigned, const struct stencil_sink *);
   int (*compile_block)(const struct jit_host *, const struct insn *, unsigned, const struct block_mode *, struct jit_block *);
   int (*compile_region)(const struct lift_region_source *, void (*)(const char *), struct jit_region *);
   void (*free_region)(struct jit_region *);
+  int (*lift_program)(const struct jit_lift *, struct jit_lift_result *);
 };
 extern const struct jit_interface jit_interface;
 

@@ -6,4 +6,5 @@ __attribute__((visibility("default"))) const struct jit_interface jit_interface 
     .compile_block = jit_compile_block,
     .compile_region = jit_compile_region,
     .free_region = jit_free_region,
+    .lift_program = jit_lift_program,
 };

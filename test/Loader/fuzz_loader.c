@@ -5,6 +5,7 @@
 #include "Loader/script.h"
 #include "Loader/stack.h"
 #include "Loader/symbols.h"
+#include "Loader/unwind_table.h"
 #include "Runtime/guest_memory.h"
 
 #include <stdlib.h>
@@ -77,6 +78,11 @@ static void fuzz_symbols(const uint8_t *data, size_t size) {
   symbols_free(symbols);
 }
 
+static void see_function(void *context, uint32_t address, uint32_t length) {
+  (void)context, (void)address;
+  require(length != 0);
+}
+
 /* Strings, each with its NUL; the first is the program's name, odd ones are arguments. */
 static void fuzz_stack(const uint8_t *data, size_t size) {
   enum { STRINGS_MAX = 512 };
@@ -122,5 +128,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   fuzz_elf(data, size, head, ELF_PROGRAM);
   fuzz_elf(data, size, head, ELF_INTERPRETER);
   fuzz_symbols(data, size);
+  unwind_table_read(data, size, see_function, NULL);
   return 0;
 }

@@ -10,6 +10,7 @@
 #include "Linux/segment.h"
 #include "Linux/signal.h"
 #include "Linux/syscall.h"
+#include "Lift/lift_program.h"
 #include "Loader/loader.h"
 #include "Observe/guest_names.h"
 #include "Observe/observe.h"
@@ -123,6 +124,14 @@ static void describe_process(const struct loader_program *program, const struct 
   prctl(PR_SET_NAME, process.comm);
 }
 
+static int lift(void) {
+  const struct lift_options wanted = {.program = options.program[0], .output = options.output, .functions = options.functions};
+  char why[256];
+  if (lift_program(&wanted, stdout, why, sizeof why) < 0)
+    fail(EXIT_CANNOT_RUN, "%s", why);
+  return 0;
+}
+
 static struct cpu_state *first_cpu(const struct loader_image *image) {
   struct cpu_state *cpu = runtime_cpu_new(&main_thread);
   if (!cpu)
@@ -168,6 +177,8 @@ int main(int argc, char **argv) {
     printf("uemu-llvm %s\n", UEMU_VERSION);
     return 0;
   }
+  if (options.lift)
+    return lift();
   if (options_cpu_help(&options)) {
     list_cpus();
     return 0;

@@ -119,6 +119,22 @@ static const char *set_gdb_jit(struct options *o, const char *value) {
   return NULL;
 }
 
+static const char *set_lift(struct options *o, const char *value) {
+  (void)value;
+  o->lift = true;
+  return NULL;
+}
+
+static const char *set_functions(struct options *o, const char *value) {
+  o->functions = value;
+  return NULL;
+}
+
+static const char *set_output(struct options *o, const char *value) {
+  o->output = value;
+  return NULL;
+}
+
 static const char *set_version(struct options *o, const char *value) {
   (void)value;
   o->version = true;
@@ -199,6 +215,9 @@ static const struct option_row rows[] = {
     {NULL, "--perf-map", "UEMU_PERF_MAP", NULL, "name translated code for perf in /tmp/perf-PID.map", set_perf_map, NULL, true},
     {NULL, "--jitdump", "UEMU_JITDUMP", "DIR", "give perf inject the code, too: DIR/jit-PID.dump", set_jitdump, NULL, true},
     {NULL, "--gdb-jit", "UEMU_GDB_JIT", NULL, "tell GDB the names of translated code", set_gdb_jit, NULL, true},
+    {NULL, "--lift", NULL, NULL, "write PROGRAM as LLVM IR, and do not run it", set_lift, NULL, false},
+    {NULL, "--function", NULL, "NAME,...", "of --lift: only these functions, and what they reach", set_functions, NULL, false},
+    {"-o", "--output", NULL, "FILE", "of --lift: write FILE (.ll, or .bc for bitcode)", set_output, NULL, false},
     {"-version", "--version", NULL, NULL, "print the version and exit", set_version, NULL, false},
     {"-h", "--help", NULL, NULL, "print this help and exit", set_help, NULL, false},
 };
@@ -289,6 +308,10 @@ const char *options_parse(struct options *o, int argc, char **argv, char **envir
     }
   }
   o->program = argv + i;
+  if (!complaint && (o->functions || o->output) && !o->lift)
+    return "-o and --function go with --lift (see -h)";
+  if (!complaint && o->lift && !o->output)
+    return "--lift wants to be told where to write: -o FILE (see -h)";
   if (!complaint && !*o->program && !o->version && !o->help && !options_cpu_help(o))
     return "no program given (see -h)";
   return complaint;

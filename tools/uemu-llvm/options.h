@@ -19,6 +19,9 @@ struct options {
   bool perf_map;           /* --perf-map */
   const char *jitdump;     /* --jitdump; NULL */
   bool gdb_jit;            /* --gdb-jit */
+  bool lift;               /* --lift */
+  const char *functions;   /* --function; NULL */
+  const char *output;      /* -o; NULL */
   bool version, help;
   char **environment;      /* the guest's, -E and -U applied; NULL-terminated; from malloc */
   char **handed_on;        /* what an emulator that execve starts gets; NULL-terminated; from malloc */

@@ -391,6 +391,67 @@ static void layout_of(struct insn_layout *layout, const struct insn *insn, const
   }
 }
 
+/* How many bytes ModRM, SIB and displacement take at bytes[at..size); past `size` if they are cut off. */
+static size_t modrm_length(const uint8_t *bytes, size_t size, size_t at, bool short_address) {
+  enum { DISP_ALONE = 5, DISP16_ALONE = 6, SIB = 4 };
+  if (at >= size)
+    return 1;
+  const unsigned mod = bytes[at] >> 6, rm = bytes[at] & 7;
+  if (mod == 3)
+    return 1;
+  if (short_address)
+    return 1u + (mod == 1 ? 1 : mod == 2 || rm == DISP16_ALONE ? 2 : 0);
+  const bool sib = rm == SIB, alone = mod == 0 && (sib ? at + 1 < size && (bytes[at + 1] & 7) == DISP_ALONE : rm == DISP_ALONE);
+  return 1u + sib + (mod == 1 ? 1 : mod == 2 || alone ? 4 : 0);
+}
+
+/* Opcodes of the map behind 0f that have no ModRM byte, there or behind VEX; as CPUs tell at a page's end. */
+static bool has_modrm(uint8_t opcode) {
+  static const uint8_t without[][2] = {{0x04, 0x0C}, {0x0E, 0x0E}, {0x24, 0x27}, {0x30, 0x3F}, {0x77, 0x77}, {0x7A, 0x7B},
+                                       {0x80, 0x8F}, {0xA0, 0xA2}, {0xA6, 0xAA}, {0xB9, 0xB9}, {0xC8, 0xCF}, {0xFF, 0xFF}};
+  for (size_t i = 0; i < sizeof without / sizeof without[0]; i++)
+    if (opcode >= without[i][0] && opcode <= without[i][1])
+      return false;
+  return true;
+}
+
+/* Bytes of the immediate behind an opcode of that map. */
+static unsigned immediate_length(uint8_t opcode) {
+  static const uint8_t bytes[] = {0x0F, 0x70, 0x71, 0x72, 0x73, 0x78, 0xA4, 0xAC, 0xBA, 0xC2, 0xC4, 0xC5, 0xC6};
+  return memchr(bytes, opcode, sizeof bytes) ? 1 : (opcode & 0xF0) == 0x80 ? 4 : 0;
+}
+
+/* An instruction that is none has a length, too, by the map that its opcode is in: the CPU fetches all of it before
+ * it finds that there is no such instruction. True: there are fewer bytes. */
+static bool is_undefined_cut(const uint8_t *bytes, size_t size, bool short_address) {
+  static const uint8_t prefixes[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3};
+  enum { ESCAPE = 0x0F, VEX3 = 0xC4, VEX2 = 0xC5, XOP = 0x8F, REGISTER = 0xC0, XOP_MAPS = 8 };
+  size_t at = 0;
+  for (; at < size && memchr(prefixes, bytes[at], sizeof prefixes); at++)
+    short_address ^= bytes[at] == 0x67;
+  if (at + 1 >= size)
+    return false;
+  const uint8_t first = bytes[at], second = bytes[at + 1];
+  unsigned map = 0; /* 0: bytes without an escape */
+  if (first == ESCAPE) {
+    map = second == 0x38 ? 2 : second == 0x3A ? 3 : 1;
+    at += map == 1 ? 1 : 2;
+  } else if ((first == VEX3 || first == VEX2) && second >= REGISTER) {
+    map = first == VEX2 ? 1 : second & 31;
+    at += first == VEX2 ? 2 : 3;
+  } else if (first == XOP && (second & 31) >= XOP_MAPS) {
+    map = second & 31;
+    at += 3;
+  } else if ((first & 0xFE) != 0xC6) {
+    return false;
+  }
+  if (at >= size)
+    return true;
+  const unsigned immediate = map == 1 ? immediate_length(bytes[at]) : map == 3 || map == 0 || map == XOP_MAPS;
+  const size_t modrm = map != 1 || has_modrm(bytes[at]) ? modrm_length(bytes, size, at + 1, short_address) : 0;
+  return at + 1 + modrm + immediate > size;
+}
+
 static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip, uint32_t mode,
                                struct insn_layout *layout) {
   const ZydisDecoder *by = mode & MODE_CODE16 ? &decoder16 : &decoder;
@@ -399,6 +460,9 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
   ZydisDecoderContext context;
   ZyanStatus status = ZydisDecoderDecodeInstruction(by, &context, bytes, size, &zi);
   if (status == ZYDIS_STATUS_NO_MORE_DATA && size < ZYDIS_MAX_INSTRUCTION_LENGTH)
+    return INSN_TRUNCATED;
+  if (!ZYAN_SUCCESS(status) && status != ZYDIS_STATUS_INSTRUCTION_TOO_LONG && size < ZYDIS_MAX_INSTRUCTION_LENGTH &&
+      is_undefined_cut(bytes, size, mode & MODE_CODE16))
     return INSN_TRUNCATED;
   unsigned listed = ZYAN_SUCCESS(status) ? operands_listed(&zi) : 0;
   /* AVX-512 shares mnemonics with AVX, but is not implemented. */

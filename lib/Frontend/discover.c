@@ -6,6 +6,7 @@
 #include "Frontend/flag_record.h"
 
 #include <stdlib.h>
+#include <Zydis/Mnemonic.h>
 #include <string.h>
 
 enum { MAP_SIZE = 2048, SMALL_MAP_SIZE = 128, SMALL_LIMIT = SMALL_MAP_SIZE / 2, NO_INSN = 0xFFFF, PEEK_LIMIT = 12 };
@@ -345,11 +346,24 @@ static void find_call_liveness(struct work *work) {
   }
 }
 
+static bool adds(const struct insn *insn) {
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_ADD:
+  case ZYDIS_MNEMONIC_SUB:
+  case ZYDIS_MNEMONIC_AND:
+    return true;
+  default:
+    return false;
+  }
+}
+
 /* Flags of address arithmetic mean nothing to the code that it leads to: those of the instruction that
  * computes an indirect jump's target, and of the stack pointer's adjustment before a call. Where nobody
  * in sight reads them, they are not kept across the transfer (docs/flags.md). */
 static bool is_address_arithmetic(const struct insn *writer, const struct insn *transfer) {
   const struct operand *result = &writer->form.op[0], *target = &transfer->form.op[0];
+  if (!adds(writer))
+    return false;
   if (result->kind != OPERAND_GPR || result->size != 4 || !result->written)
     return false;
   return result->reg == GPR_ESP || (target->kind == OPERAND_GPR && target->reg == result->reg);

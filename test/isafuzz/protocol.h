@@ -60,7 +60,7 @@ enum { EXIT_OFFSET = 0x7f0 };
 
 struct job {
   uint32_t program_count;
-  uint32_t first_execution; /* those before were executed by a runner that died */
+  uint32_t first_execution; /* the results of those before are there from a runner that died */
   uint32_t keep_memory;     /* the first KEPT_PAGES executions' memory is wanted */
   uint32_t keep_exit;       /* EXIT_OFFSET is filled in */
   uint32_t use_ymm;         /* upper halves of ymm registers are part of the state */
@@ -90,6 +90,7 @@ _Static_assert(sizeof(struct result) == 512 + 96 + 128, "the same in 32 and 64 b
 struct results {
   uint32_t exit_routine;       /* where programs jump to in the end; set once the runner is ready */
   volatile uint32_t execution; /* the one going on */
+  volatile uint32_t written;   /* results of those before it are in the file */
   struct result result[EXECUTION_LIMIT] __attribute__((aligned(4096)));
   uint8_t memory[KEPT_PAGES][CASE_PAGE] __attribute__((aligned(4096)));
 };

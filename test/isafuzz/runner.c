@@ -290,9 +290,23 @@ static void map_code(void) {
         OFFSET + (CODE_PAGES + i) * CASE_PAGE, 21);
 }
 
+/* Results that are still to be written; the last one is that of execution `at`. */
+static struct {
+  struct result result[16];
+  uint32_t count;
+} pending;
+
+static void flush(uint32_t at) {
+  const uint32_t size = sizeof pending.result[0];
+  put(offsetof(struct results, result) + (at + 1 - pending.count) * size, pending.result,
+      pending.count * size);
+  CONTROL->written = at + 1;
+  pending.count = 0;
+}
+
 static void execute_job(void) {
-  static struct result result;
   uint32_t at = 0;
+  pending.count = 0;
   map_code();
   for (uint32_t p = 0; p < JOB->program_count; p++) {
     const struct job_program *program = &JOB->program[p];
@@ -300,15 +314,19 @@ static void execute_job(void) {
       if (at < JOB->first_execution)
         continue;
       CONTROL->execution = at;
+      struct result *result = &pending.result[pending.count++];
       if (JOB->skip[at])
-        result.signal = SIGNAL_SKIPPED;
+        result->signal = SIGNAL_SKIPPED;
       else
-        execute(program, &JOB->state[program->first_state + s], &result);
-      put(offsetof(struct results, result) + at * sizeof result, &result, sizeof result);
+        execute(program, &JOB->state[program->first_state + s], result);
+      if (pending.count == sizeof pending.result / sizeof pending.result[0])
+        flush(at);
       if (JOB->keep_memory && at < KEPT_PAGES)
         put(offsetof(struct results, memory) + at * CASE_PAGE, (void *)CASE_SCRATCH, CASE_PAGE);
     }
   }
+  if (pending.count)
+    flush(at - 1);
 }
 
 /* Programs come to know the address that they end at, and may jump anywhere near it: there, everything else

@@ -145,9 +145,29 @@ static uint32_t execution_count(const struct job *job) {
   return count;
 }
 
+/* Goes on behind what was written before the process died, without what killed it. */
+static void note_death(struct target *target, bool hung, int status) {
+  uint32_t at = target->results->execution;
+  if (target->death_count < DEATH_LIMIT)
+    target->death[target->death_count++] =
+        (struct death){at, hung ? SIGNAL_HUNG : SIGNAL_DIED, (uint32_t)status};
+  target->job->skip[at] = 1;
+  target->job->first_execution = target->results->written;
+}
+
+static void report_deaths(struct target *target) {
+  for (unsigned i = 0; i < target->death_count; i++) {
+    struct result *result = &target->results->result[target->death[i].execution];
+    memset(result, 0, sizeof *result);
+    result->signal = target->death[i].signal;
+    result->code = target->death[i].status;
+  }
+}
+
 bool target_run(struct target *target) {
   uint32_t count = execution_count(target->job);
-  target->job->first_execution = 0;
+  target->job->first_execution = target->results->written = 0;
+  target->death_count = 0;
   while (target->job->first_execution < count) {
     if (target->pid <= 0 && !start(target))
       return false;
@@ -156,15 +176,11 @@ bool target_run(struct target *target) {
     if (write(target->to, "", 1) == 1)
       state = watch(target);
     if (state == 1)
-      return true;
+      break;
     if (state == 0)
       kill(target->pid, SIGKILL);
-    int status = reap(target);
-    struct result *result = &target->results->result[target->results->execution];
-    memset(result, 0, sizeof *result);
-    result->signal = state == 0 ? SIGNAL_HUNG : SIGNAL_DIED;
-    result->code = (uint32_t)status;
-    target->job->first_execution = target->results->execution + 1;
+    note_death(target, state == 0, reap(target));
   }
+  report_deaths(target);
   return true;
 }

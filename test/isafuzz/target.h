@@ -9,6 +9,12 @@
 /* Beside signal numbers and SIGNAL_SKIPPED, in result.signal: the process itself died, or hung. */
 enum { SIGNAL_DIED = 0xfe, SIGNAL_HUNG = 0xfd };
 
+/* An execution that ended its process. */
+struct death {
+  uint32_t execution, signal, status;
+};
+enum { DEATH_LIMIT = 256 }; /* in one job: further ones are as if they had been skipped */
+
 struct target {
   const char *name;
   char *const *command;
@@ -18,6 +24,8 @@ struct target {
   int patience_ms; /* for one execution, before it gets SIGALRM */
   pid_t pid;       /* 0: not running */
   int to, from;
+  struct death death[DEATH_LIMIT];
+  unsigned death_count;
 };
 
 /* A job that targets can map. Exits the program if there is no memory. */

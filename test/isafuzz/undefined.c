@@ -111,6 +111,23 @@ static bool is_transfer(const ZydisDecodedInstruction *zi) {
   }
 }
 
+/* The general register that an `add`, `sub` or `and` of 32 bits leaves its result in; 0: it is another
+ * instruction. */
+static ZydisRegister sum_of(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *zo) {
+  bool sum = zi->mnemonic == ZYDIS_MNEMONIC_ADD || zi->mnemonic == ZYDIS_MNEMONIC_SUB ||
+             zi->mnemonic == ZYDIS_MNEMONIC_AND;
+  return sum && zo[0].type == ZYDIS_OPERAND_TYPE_REGISTER && zo[0].size == 32 ? zo[0].reg.value : 0;
+}
+
+/* Flags of address arithmetic: known to be lost (docs/flags.md). */
+static bool uses_sum(const struct flag_track *track, const ZydisDecodedInstruction *zi,
+                     const ZydisDecodedOperand *zo) {
+  if (!track->sum || !is_transfer(zi))
+    return false;
+  return track->sum == ZYDIS_REGISTER_ESP ||
+         (zo[0].type == ZYDIS_OPERAND_TYPE_REGISTER && zo[0].reg.value == track->sum);
+}
+
 bool flag_track_add(struct flag_track *track, const ZydisDecodedInstruction *zi,
                     const ZydisDecodedOperand *zo) {
   const ZydisAccessedFlags *flags = zi->cpu_flags;
@@ -128,8 +145,13 @@ bool flag_track_add(struct flag_track *track, const ZydisDecodedInstruction *zi,
   if (track->branched)
     defined = 0;
   bool reads_undefined = read & track->undefined;
+  if (uses_sum(track, zi, zo))
+    undefined = EFLAGS_ARITHMETIC;
+  if (defined || undefined)
+    track->sum = sum_of(zi, zo);
   if (is_transfer(zi)) {
     track->branched = true;
+    track->undefined |= undefined;
     track->at_exits |= track->undefined;
   }
   track->undefined = (track->undefined | undefined) & ~defined;

@@ -23,7 +23,8 @@ struct flag_track {
   uint32_t undefined; /* perhaps, after what was added so far */
   uint32_t anywhere;  /* perhaps, after some of it */
   uint32_t at_exits;  /* where a transfer may have left the program */
-  bool branched;      /* what comes may be skipped, and so defines nothing for sure */
+  uint32_t sum;  /* ZydisRegister: where the last instruction to write flags left a sum; 0: it was another */
+  bool branched; /* what comes may be skipped, and so defines nothing for sure */
 };
 
 /* Adds an instruction. False: it reads a flag that is undefined. */

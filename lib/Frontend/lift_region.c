@@ -32,6 +32,7 @@ struct lift_region {
   bool is_handed[UNIT_BLOCK_LIMIT];
   LLVMValueRef flag_before[FLAG_COUNT]; /* as the instruction found them */
   uint8_t dirty_before;
+  bool leaves_at_entry; /* to where it would come in again */
 };
 
 /* --- Liveness ------------------------------------------------------------------------------------------ */
@@ -190,6 +191,7 @@ void region_taken(struct lifter *l) {
 void region_leave(struct lifter *l) {
   struct lift_region *region = l->region;
   struct values after;
+  region->leaves_at_entry |= l->insn->eip == region->source->unit.entry;
   keep_values(l, &after);
   memcpy(l->gpr, l->gpr_before, sizeof l->gpr);
   memcpy(l->xmm, l->xmm_before, sizeof l->xmm);
@@ -327,5 +329,9 @@ LLVMValueRef lifter_region(struct lifter *l, const char *name, const struct lift
     lift_block(l, b);
   end_blocks(l);
   l->region = NULL;
-  return l->function;
+  if (!region.leaves_at_entry)
+    return l->function;
+  lift_fail(l, "its first instruction is left to others");
+  LLVMDeleteFunction(l->function);
+  return NULL;
 }

@@ -13,18 +13,11 @@
 #ifndef UEMU_FRONTEND_LIFT_REGION_H
 #define UEMU_FRONTEND_LIFT_REGION_H
 
-#include "Frontend/discover.h"
 #include "Frontend/lift.h"
+#include "Frontend/region_source.h"
 
-/* What a region is made from. */
-struct lift_region_source {
-  struct unit unit;
-  /* Of calls that read their own address and nothing else: 1 + the register that gets it, or 1 + GPR_COUNT
-   * for none, where it stays on the stack; else 0. */
-  uint8_t thunk[UNIT_INSN_LIMIT];
-};
-
-/* Lifts the unit, entered at unit.entry, to the function `name` in a lifter of setting LIFT_REGION. */
+/* Lifts the unit, entered at unit.entry, to the function `name` in a lifter of setting LIFT_REGION. NULL, with
+ * l->failure set and nothing left in the module, if the first instruction must be left to the code outside. */
 LLVMValueRef lifter_region(struct lifter *l, const char *name, const struct lift_region_source *source);
 
 #endif

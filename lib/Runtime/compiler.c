@@ -3,24 +3,35 @@
 #include "Runtime/engine.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
 
 static const struct jit_interface *interface;
 static uint64_t entered; /* when, if that is measured */
+static char complaint[256];
 
-static void open_compiler(guest_addr eip) {
+static void load(void) {
   void *object = dlopen("libuemu-jit.so", RTLD_NOW | RTLD_LOCAL);
   if (object)
     interface = dlsym(object, "jit_interface");
   if (!interface)
-    engine_fatal(eip, "the compiler cannot be loaded: %s", dlerror());
+    snprintf(complaint, sizeof complaint, "%s", dlerror());
+}
+
+const struct jit_interface *compiler_open(const char **why) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, load);
+  *why = complaint;
+  return interface;
 }
 
 const struct jit_interface *compiler_enter(guest_addr eip, struct compiler_fpu *fpu) {
   uint32_t mxcsr = 0x1F80;
   entered = observe_clock();
   __asm__ volatile("fxsave64 %0\n\tfninit\n\tldmxcsr %1" : "=m"(fpu->image) : "m"(mxcsr) : "memory");
-  if (!interface)
-    open_compiler(eip);
+  const char *why;
+  if (!compiler_open(&why))
+    engine_fatal(eip, "the compiler cannot be loaded: %s", why);
   return interface;
 }
 

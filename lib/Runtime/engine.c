@@ -103,8 +103,6 @@ void engine_frames_stale(void) {
 /* By the one signal that is never blocked and that the handler knows by its sender's value. A thread in a
  * system call looks at `interrupt` when it comes back. */
 void engine_interrupt_others(void) {
-  if (!engine.threads || !engine.threads->next)
-    return;
   const struct cpu_state *self = runtime_current();
   siginfo_t info;
   memset(&info, 0, sizeof info);
@@ -157,10 +155,10 @@ enum wanted {
   WANT_CACHED, /* to be found in the jump cache next time */
 };
 
-/* Small units are entered from the jump cache by way of an exit, too, which counts. Engine lock held. */
+/* Code that may get hotter is entered from the jump cache by way of an exit, too, which counts. Engine lock held. */
 static uintptr_t cache_jump(struct cpu_state *cpu, guest_addr eip, uintptr_t host) {
   struct jump_cache_entry *entry = &cpu->jump_cache[jump_cache_index(eip)];
-  if (engine.options.tier == RUNTIME_TIER_STENCIL && !unit_lookup_large(eip))
+  if (engine.options.tier != RUNTIME_TIER_LLVM && !unit_is_settled(eip))
     host = translate_exit(eip);
   if (eip)
     *entry = (struct jump_cache_entry){.eip = eip, .host = host};
@@ -247,6 +245,8 @@ uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
   /* The mode changed: usual code may run up to the next instruction. */
   if (careful_wanted(cpu) && !was_careful)
     runtime_interrupt(cpu);
+  if (cpu->eflags_rest & EFLAGS_AC)
+    runtime_end_regions(); /* what they spill is not aligned */
   /* Translations that the helper made stale (munmap, a write to code) go now. */
   if (__atomic_load_n(&drops.count, __ATOMIC_ACQUIRE)) {
     engine_lock();
@@ -281,9 +281,14 @@ uintptr_t engine_after_signal(struct cpu_state *cpu) {
 
 /* --- The public interface --------------------------------------------------------------------------------------- */
 
+enum { REGION_COUNT = 48000 };
+
 int runtime_init(const struct runtime_options *options, const struct runtime_hooks *hooks) {
   engine.options = *options;
   engine.hooks = *hooks;
+  const uint32_t count = options->region_count ? options->region_count : REGION_COUNT;
+  engine.hot_count = options->tier == RUNTIME_TIER_REGION && count < HOT_COUNT ? count : HOT_COUNT;
+  engine.region_rounds = (count + HOT_COUNT - 1) / HOT_COUNT;
   int status = code_cache_init(options->tier == RUNTIME_TIER_LLVM);
   if (status == 0)
     status = units_init();
@@ -396,9 +401,18 @@ void runtime_set_precise(bool on) {
   engine_unlock();
 }
 
-void runtime_fork_prepare(void) { engine_lock(); }
+void runtime_end_regions(void) {
+  if (engine.options.tier != RUNTIME_TIER_REGION)
+    return;
+  engine_lock();
+  regions_end();
+  engine_unlock();
+}
+
+void runtime_fork_prepare(void) { regions_fork_prepare(); }
 void runtime_fork_parent(void) {
   code_cache_fork_parent();
+  regions_fork_parent();
   engine_unlock();
 }
 
@@ -412,6 +426,7 @@ void runtime_fork_child(void) {
     self->tid = gettid();
   }
   lock_word = 1;
+  regions_fork_child();
   code_cache_fork_child();
   observe_forked(self);
   engine_unlock();

@@ -30,7 +30,7 @@ struct slot_target {
 
 /* Jumps to a target are counted by adding to its counter until that overflows: then it is hot, and translated
  * anew as a larger unit. That costs about 50 us and saves a few nanoseconds a jump. Targets share counters now and
- * then, which makes them hot sooner. */
+ * then, which makes them hot sooner. (engine.hot_count, which is this but for tests.) */
 enum { HOT_COUNT = 6000, COUNTER_BITS = 16 };
 static inline uint32_t counter_of(guest_addr eip) { return (eip ^ eip >> COUNTER_BITS) % (1u << COUNTER_BITS); }
 
@@ -86,6 +86,7 @@ struct code_unit {
   bool large;          /* about a function; else one stretch of code */
   bool commits;        /* made by the llvm tier: the register file, not host registers, has the state;
                         * but for eip at the entry, where host registers have the same state */
+  bool region;         /* host registers have the state at its first byte, and nobody has it elsewhere */
   uint16_t insn_count, page_count;
   uint16_t ordered_count; /* of insn[], the first ones: in the order of guest addresses, but for a few that overlap */
   struct unit_insn *insn; /* sorted by host */
@@ -104,13 +105,23 @@ int unit_insn_of_pc(const struct code_unit *unit, uintptr_t pc, bool *exact);
 uintptr_t unit_lookup(guest_addr eip);
 bool unit_has_code(guest_addr eip);
 bool unit_lookup_large(guest_addr eip);
+/* Is there code for eip that is not to be replaced when it gets hot? */
+bool unit_is_settled(guest_addr eip);
 /* Lets code outside enter the unit at any of its instructions: unit_of_eip finds it. */
 void unit_share(const struct code_unit *unit);
 /* The unit that has the instruction at eip, and which of its own that is; NULL if there is none that can be
  * entered there. */
 const struct code_unit *unit_of_eip(guest_addr eip, unsigned *insn);
-/* eip's code is at host, in a unit that is large or not: exits to it are linked anew. */
-void unit_map_insert(guest_addr eip, uintptr_t host, bool large);
+/* What becomes of code that is jumped to often. */
+enum place_kind {
+  PLACE_SMALL,   /* a large unit takes its place */
+  PLACE_LARGE,   /* a region does */
+  PLACE_SETTLED, /* it stays; it is large */
+};
+/* eip's code is at host: exits to it are linked anew. */
+void unit_map_insert(guest_addr eip, uintptr_t host, enum place_kind kind);
+/* eip's code, if there is any, is to stay. */
+void unit_settle(guest_addr eip);
 
 /* A new exit slot for jumps to `target`; it goes to the target's code, or to `unlinked` while there
  * is none. 0 if there are no more slots. */
@@ -127,6 +138,7 @@ guest_addr slot_target(uint32_t slot);
 /* Drops the units that depend on pages of [address, address + length). */
 void unit_drop(guest_addr address, uint32_t length);
 void unit_drop_all(void);
+void unit_drop_regions(void);
 
 /* --- fetch.c: guest code, as translation reads it --------------------------------------------------------- */
 
@@ -157,12 +169,31 @@ uintptr_t translate_once(guest_addr eip, const struct block_mode *mode, guest_ad
 /* The block at eip for a CPU in a mode: nothing leads to it. NULL for 0. */
 const struct code_unit *translate_careful(guest_addr eip, const struct block_mode *mode, guest_addr *fault);
 
+/* Emits an exit to eip at `at`; *entry gets where jumps to it go. */
+uint8_t *translate_write_exit(uint8_t *at, guest_addr eip, bool counts, uint8_t **entry);
+
+/* --- region.c: regions of hot code ------------------------------------------------------------------------ */
+
+/* The code at eip, in a large unit, has been jumped to often: have a region made of it, now or later; or never,
+ * then it is settled. Engine lock held. */
+void region_want(guest_addr eip);
+/* Around fork(2). The first waits for what is being compiled, and takes the engine lock. */
+void regions_fork_prepare(void);
+void regions_fork_parent(void);
+void regions_fork_child(void);
+/* No more regions, and none of those that are there. Engine lock held. */
+void regions_end(void);
+/* Code of pages has been dropped: regions made of what they had are not to be. Engine lock held. */
+void regions_drop_pages(uint32_t first_page, uint32_t last_page);
+
 /* --- compiler.c: the shared object that has LLVM -------------------------------------------------------------- */
 
 /* LLVM may use the FPU, and the guest's state is in it. */
 struct compiler_fpu {
   uint8_t image[512] __attribute__((aligned(16)));
 };
+/* Loads it, if it was not; NULL with *why set if that cannot be. Any thread. */
+const struct jit_interface *compiler_open(const char **why);
 /* Loads it, if it was not, and gives it the FPU until compiler_leave. */
 const struct jit_interface *compiler_enter(guest_addr eip, struct compiler_fpu *fpu);
 void compiler_leave(const struct compiler_fpu *fpu);
@@ -197,6 +228,8 @@ struct engine {
   struct runtime_hooks hooks;
   void (*foreign_signal)(int signal, siginfo_t *info, void *ucontext);
   bool precise, return_flags; /* discover.h */
+  uint32_t hot_count;    /* jumps that make a counter overflow */
+  uint32_t region_rounds; /* overflows that make a large unit's code a region */
   struct engine_thread *threads; /* under the engine lock */
 };
 extern struct engine engine;
@@ -267,6 +300,10 @@ uintptr_t stub_address(unsigned symbol);
 /* The inline jump to eip in r13d, by the thread's jump cache. */
 enum { PROBE_SIZE = 64 };
 uint8_t *stub_write_probe(uint8_t *at);
+/* What a region begins with: touches the host stack that it will need, frame_size bytes of it, so that the fault there
+ * is here, where everything is in its place. */
+enum { FRAME_PROBE_SIZE = 7 };
+uint8_t *stub_write_frame_probe(uint8_t *at, uint32_t frame_size);
 /* An exit: the jump to its target, the way there through the slot, and one that counts. at + 1 is aligned to 4
  * bytes. */
 uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts);

@@ -54,6 +54,12 @@ static void drop_runs(uint32_t first, uint32_t end, uint8_t have, bool set_host_
 void memory_drop_code(uint32_t first, uint32_t end) { drop_runs(first, end, GUEST_PAGE_CODE, true); }
 void memory_forget_code(uint32_t first, uint32_t end) { drop_runs(first, end, GUEST_PAGE_CODE, false); }
 
+void memory_forget_fixed_code(uint32_t first, uint32_t end) {
+  for (uint32_t run_end; next_code_run(&first, &run_end, end, GUEST_PAGE_CODE); first = run_end)
+    if (!(page_bits(first) & GUEST_PAGE_WRITE))
+      memory_forget_code(first, run_end);
+}
+
 /* The pages that [address, address + length) touches; false for none. */
 static bool touched(guest_addr address, uint32_t length, uint32_t *first, uint32_t *end) {
   if (length == 0)

@@ -116,5 +116,7 @@ int memory_unmap(uint32_t first, uint32_t end);
 void memory_drop_code(uint32_t first, uint32_t end);
 /* The same, for pages whose host protection is about to be set anyway. */
 void memory_forget_code(uint32_t first, uint32_t end);
+/* The same, for those of the pages that the guest cannot write to so far. */
+void memory_forget_fixed_code(uint32_t first, uint32_t end);
 
 #endif

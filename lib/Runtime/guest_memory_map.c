@@ -191,6 +191,8 @@ static int protect(uint32_t first, uint32_t end, int prot) {
   const uint8_t access = memory_access_bits(prot) | optional;
   if (!(access & GUEST_PAGE_EXEC))
     memory_forget_code(first, stop);
+  else if (access & GUEST_PAGE_WRITE)
+    memory_forget_fixed_code(first, stop);
   /* Pages that hold code stay write-protected; and each kind of file answers for itself. */
   const uint8_t kinds = (access & GUEST_PAGE_WRITE ? GUEST_PAGE_CODE : 0) | (optional ? GUEST_PAGE_FILE : 0);
   for (uint32_t page = first, next; page < stop; page = next) {

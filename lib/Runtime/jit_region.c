@@ -213,8 +213,11 @@ int jit_compile_region(const struct lift_region_source *source, void (*dump)(con
   struct lifter lifter;
   lifter_init(&lifter, LIFT_REGION);
   LLVMContextSetDiagnosticHandler(lifter.context, jit_diagnose, region->why);
-  lifter_region(&lifter, name, source);
-  int status = compile(&lifter, name, dump, region);
+  int status = -EIO;
+  if (lifter_region(&lifter, name, source))
+    status = compile(&lifter, name, dump, region);
+  else
+    snprintf(region->why, sizeof region->why, "%s", lifter.failure);
   lifter_dispose(&lifter);
   if (status < 0)
     jit_free_region(region);

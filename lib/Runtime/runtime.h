@@ -58,12 +58,15 @@ struct runtime_hooks {
   uint32_t (*load_segment)(struct cpu_state *cpu, enum segment segment, uint16_t selector);
 };
 
-enum runtime_tier { RUNTIME_TIER_STENCIL, RUNTIME_TIER_LLVM };
+/* Stencils; those, and regions for what is hot (docs/regions.md); LLVM for every block. */
+enum runtime_tier { RUNTIME_TIER_STENCIL, RUNTIME_TIER_REGION, RUNTIME_TIER_LLVM };
 
 struct runtime_options {
   enum runtime_tier tier;
   bool dump_ir;          /* give `dump` the IR of the blocks that the llvm tier runs */
   void (*dump)(const char *text); /* whole modules, with line ends */
+  uint32_t region_count;    /* region tier: how often code runs, in stencils, before it is compiled; 0: as is best */
+  unsigned compile_threads; /* region tier: 0 compiles while the guest waits, else a thread does */
   const char *cache_dir; /* where stencils made on demand are kept; NULL: nowhere */
   void (*log)(const char *format, ...) __attribute__((format(printf, 1, 2))); /* one line; may be NULL */
   const struct runtime_observer *observer; /* NULL: nobody watches */
@@ -125,6 +128,10 @@ void runtime_use_ymm(void);
 /* Makes every flag exact at instructions that can fault; called when the guest installs a handler
  * that could look (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP) or is traced. */
 void runtime_set_precise(bool on);
+
+/* The guest has installed a handler for one of these signals, any handler: from now on a fault's state must be that
+ * of its instruction, so regions, which do not have it, are given up. */
+void runtime_end_regions(void);
 
 /* Around fork(2): hold every lock of the runtime before, release after, in parent and child. */
 void runtime_fork_prepare(void);

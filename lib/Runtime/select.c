@@ -252,9 +252,8 @@ static void select_insns(const struct insn *insns, unsigned count, uint8_t live)
 
 /* --- Calls that are not calls ---------------------------------------------------------------------- */
 
-/* A call to the next instruction, or to `mov (%esp),%reg; ret`, reads its own address: *reg gets the
- * register of the second form, GPR_COUNT for the first. */
-static bool is_address_thunk(const struct insn *insn, const struct discover_options *options, unsigned *reg) {
+/* A call to the next instruction, or to `mov (%esp),%reg; ret`. */
+bool select_address_thunk(const struct insn *insn, const struct discover_options *options, unsigned *reg) {
   if (insn->flow != FLOW_CALL || insn->form.operand_width != 4)
     return false;
   if (insn->target == insn_next(insn)) {
@@ -388,7 +387,7 @@ static void select_block(const struct unit *unit, const struct block *block,
     const struct insn *insn = &unit->insn[i];
     if (!missing.count)
       missing.first = i;
-    if (is_address_thunk(insn, options, &reg)) {
+    if (select_address_thunk(insn, options, &reg)) {
       add_thunk(insn, reg);
     } else if (i + 1 < end && unit->record[i + 1] == FLAG_RECORD_NONE && shape_can_fuse(insn, insn + 1)) {
       if (unit->record[i] == FLAG_RECORD_VOID)

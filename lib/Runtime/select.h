@@ -46,4 +46,8 @@ struct selection {
 unsigned select_stencils(struct selection *selection, const struct unit *unit,
                          const struct discover_options *options);
 
+/* Does the call do nothing but read its own address? *reg gets the register that has it then, or GPR_COUNT if it
+ * stays on the stack. */
+bool select_address_thunk(const struct insn *insn, const struct discover_options *options, unsigned *reg);
+
 #endif

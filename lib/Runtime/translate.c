@@ -43,6 +43,13 @@ static void add_fixup(uint8_t *field, int32_t addend, int kind, uint32_t target)
   work.fixup[work.fixup_count++] = (struct fixup){field, addend, kind, target, false};
 }
 
+/* The block that a jump leads to, from the instruction at `from` to the one at `to`; -1 for a way out. Where there are
+ * regions a loop's jump back is a way out, too, though it leads in again: it is counted, and comes to lead to the
+ * region, in the middle of the loop's run. */
+static int block_for_jump(int block, guest_addr from, guest_addr to) {
+  return work.large && to <= from && engine.options.tier == RUNTIME_TIER_REGION ? -1 : block;
+}
+
 /* A jump to guest address `eip`: inside the unit if it is there. `repeats`: it may be a loop's or a call,
  * by which code gets hot. What is reached in small units by going forward gets hot with what is before it. */
 static void add_jump_fixup(uint8_t *field, int32_t addend, int block, guest_addr eip, bool repeats) {
@@ -159,11 +166,14 @@ static void patch_jump(const struct stencil_reloc *reloc, uint8_t *field, const 
     if (detour_of(block) >= 0)
       add_fixup(field, reloc->addend, TO_DETOUR, (uint32_t)detour_of(block));
     else
-      add_jump_fixup(field, reloc->addend, block->taken, last->target, last->target <= last->eip);
+      add_jump_fixup(field, reloc->addend, block_for_jump(block->taken, last->eip, last->target), last->target,
+                     last->target <= last->eip);
     return;
   case STENCIL_CALLEE:
     /* In a small unit even a call to itself is counted: recursion makes code hot as loops do. */
-    add_jump_fixup(field, reloc->addend, work.large ? block_at(last->target) : -1, last->target, true);
+    add_jump_fixup(field, reloc->addend,
+                   work.large ? block_for_jump(block_at(last->target), last->eip, last->target) : -1, last->target,
+                   true);
     return;
   case STENCIL_DISPATCH:
     add_fixup(field, reloc->addend, TO_PROBE, 0);
@@ -305,7 +315,8 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
       patch_jump(reloc, field, &piece->insn[piece->count - 1], block);
     } else if (!probe) {
       bool straight = reloc->symbol == STENCIL_TAKEN && detour_of(block) < 0;
-      uint8_t *short_end = straight ? jump_back(field, block->taken) : NULL;
+      const struct insn *last = &piece->insn[piece->count - 1];
+      uint8_t *short_end = straight ? jump_back(field, block_for_jump(block->taken, last->eip, last->target)) : NULL;
       if (short_end)
         end = short_end;
       else
@@ -395,18 +406,24 @@ static void emit_detours(void) {
     for (unsigned i = detour->first; i < detour->end; i++)
       emit_piece(&work.selection.piece[i], block);
     const struct insn *branch = &work.unit.insn[block->first + block->count - 1];
-    emit_jump(block->taken, branch->target, branch->target <= branch->eip);
+    emit_jump(block_for_jump(block->taken, branch->eip, branch->target), branch->target,
+              branch->target <= branch->eip);
   }
 }
 
-static uint8_t *emit_exit(guest_addr target, bool counts) {
-  while ((code_address(work.at) + 1) % 4) /* its displacement is changed while others run */
-    *work.at++ = 0xCC;
-  uint8_t *entry = work.at;
-  uint32_t slot = slot_new(target);
+uint8_t *translate_write_exit(uint8_t *at, guest_addr eip, bool counts, uint8_t **entry) {
+  while ((code_address(at) + 1) % 4) /* its displacement is changed while others run */
+    *at++ = 0xCC;
+  *entry = at;
+  uint32_t slot = slot_new(eip);
   if (!slot)
-    engine_fatal(target, "the code cache has no more exits");
-  work.at = stub_write_exit(work.at, slot, counts);
+    engine_fatal(eip, "the code cache has no more exits");
+  return stub_write_exit(at, slot, counts);
+}
+
+static uint8_t *emit_exit(guest_addr target, bool counts) {
+  uint8_t *entry;
+  work.at = translate_write_exit(work.at, target, counts, &entry);
   return entry;
 }
 
@@ -450,11 +467,12 @@ static void emit_exits(void) {
 static void map_entries(guest_addr eip) {
   const struct unit *unit = &work.unit;
   if (!work.large)
-    unit_map_insert(eip, code_address(work.code), false);
+    unit_map_insert(eip, code_address(work.code), PLACE_SMALL);
+  const enum place_kind kind = engine.options.tier == RUNTIME_TIER_REGION ? PLACE_LARGE : PLACE_SETTLED;
   for (unsigned b = 0; work.large && b < unit->block_count; b++) {
     guest_addr leader = unit->insn[unit->block[b].first].eip;
     if (unit->block[b].leader && !unit_lookup_large(leader))
-      unit_map_insert(leader, code_address(work.block_code[b]), true);
+      unit_map_insert(leader, code_address(work.block_code[b]), kind);
   }
 }
 
@@ -466,7 +484,9 @@ static uintptr_t enter_known(guest_addr eip) {
   if (!unit)
     return 0;
   uintptr_t host = (uintptr_t)unit->code + unit->insn[insn].host;
-  unit_map_insert(eip, host, unit->large);
+  unit_map_insert(eip, host, !unit->large                                      ? PLACE_SMALL
+                             : engine.options.tier == RUNTIME_TIER_REGION ? PLACE_LARGE
+                                                                          : PLACE_SETTLED);
   return host;
 }
 
@@ -498,6 +518,10 @@ uint8_t translate_live_flags(guest_addr eip) {
 
 uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
   uintptr_t known = unit_lookup(eip);
+  if (known && hot && unit_lookup_large(eip) && !unit_is_settled(eip)) {
+    region_want(eip);
+    known = unit_lookup(eip);
+  }
   if (known && (!hot || unit_lookup_large(eip)))
     return known;
   if (engine.options.tier == RUNTIME_TIER_LLVM)

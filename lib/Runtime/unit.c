@@ -23,9 +23,9 @@ static uint32_t current_count;
 struct place {
   guest_addr eip;
   uint32_t host;            /* offset in the code cache; 0: not translated */
-  uint32_t first_slot : 30; /* chain of exits to it; 0: none */
+  uint32_t first_slot : 28; /* chain of exits to it; 0: none */
   uint32_t used : 1;        /* there is such a place; once set, it stays */
-  uint32_t large : 1;       /* its code is part of a large unit */
+  uint32_t kind : 2;        /* enum place_kind, of its code */
 };
 static struct place *places; /* open addressing */
 static uint32_t place_count, place_size;
@@ -252,11 +252,11 @@ static void aim(uint32_t entry, uint32_t offset) {
     __atomic_store_n(field, displacement, __ATOMIC_RELEASE);
 }
 
-/* Points the slot, and the exit, at the place's code: straight if that is large or if the slot never counts.
+/* Points the slot, and the exit, at the place's code: straight if that is settled or if the slot never counts.
  * Where other processes run the exit's code too, it goes through the slot, which is each one's own. */
 static void slot_link(uint32_t slot, const struct place *place) {
   const struct exit_slot *out = &slots[slot];
-  uint32_t target = place->large || !out->counting ? place->host : out->counting;
+  uint32_t target = place->kind == PLACE_SETTLED || !out->counting ? place->host : out->counting;
   uintptr_t indirect = place->host ? host_address(target) : code_cache.link;
   if (place->host) /* else who is counting may still go to the old code */
     __atomic_store_n(&code_cache.target[slot].host, host_address(place->host), __ATOMIC_RELEASE);
@@ -279,17 +279,31 @@ uintptr_t unit_lookup(guest_addr eip) {
 
 bool unit_lookup_large(guest_addr eip) {
   const struct place *place = place_with_code(eip);
-  return place && place->large;
+  return place && place->kind != PLACE_SMALL;
+}
+
+bool unit_is_settled(guest_addr eip) {
+  const struct place *place = place_with_code(eip);
+  return place && place->kind == PLACE_SETTLED;
 }
 
 static void forget_cached_jump(guest_addr eip);
 
-void unit_map_insert(guest_addr eip, uintptr_t host, bool large) {
+void unit_map_insert(guest_addr eip, uintptr_t host, enum place_kind kind) {
   struct place *place = place_make(eip);
   if (place->host)
     forget_cached_jump(eip);
   place->host = host_offset(host);
-  place->large = large;
+  place->kind = kind;
+  slots_link(place);
+}
+
+void unit_settle(guest_addr eip) {
+  struct place *place = place_with_code(eip);
+  if (!place || place->kind == PLACE_SETTLED)
+    return;
+  forget_cached_jump(eip); /* which may go there by an exit that counts */
+  place->kind = PLACE_SETTLED;
   slots_link(place);
 }
 
@@ -315,7 +329,7 @@ void slot_used(uint32_t slot) {
   if (slots[slot].next || !place)
     return;
   slots[slot].next = place->first_slot ? place->first_slot : SLOT_LAST;
-  place->first_slot = slot & ((1u << 30) - 1);
+  place->first_slot = slot & ((1u << 28) - 1);
   slot_link(slot, place);
 }
 
@@ -375,11 +389,15 @@ static void clear_jump_caches(void) {
         forget_entry(&thread->cpu->jump_cache[i], i == 0);
 }
 
-static void drop_pages(uint32_t first_page, uint32_t last_page) {
+static bool is_region(const struct code_unit *unit) { return unit->region; }
+
+/* Drops units of these pages; of them, those that `which` names, unless it is NULL. */
+static void drop_pages(uint32_t first_page, uint32_t last_page, bool (*which)(const struct code_unit *)) {
   bool any = false;
+  regions_drop_pages(first_page, last_page);
   for (uint32_t i = 0; i < current_count;) {
     struct code_unit *unit = current[i];
-    if (!depends_on(unit, first_page, last_page)) {
+    if (!depends_on(unit, first_page, last_page) || (which && !which(unit))) {
       i++;
       continue;
     }
@@ -400,7 +418,8 @@ static void drop_pages(uint32_t first_page, uint32_t last_page) {
 
 void unit_drop(guest_addr address, uint32_t length) {
   if (length)
-    drop_pages(address >> 12, (address + length - 1) >> 12);
+    drop_pages(address >> 12, (address + length - 1) >> 12, NULL);
 }
 
-void unit_drop_all(void) { drop_pages(0, UINT32_MAX); }
+void unit_drop_all(void) { drop_pages(0, UINT32_MAX, NULL); }
+void unit_drop_regions(void) { drop_pages(0, UINT32_MAX, is_region); }

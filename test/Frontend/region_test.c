@@ -51,7 +51,7 @@ static void try_function(guest_addr entry, unsigned compile_every, bool verbose)
     return;
   struct lifter lifter;
   lifter_init(&lifter, LIFT_REGION);
-  lifter_region(&lifter, "region", &source);
+  const bool is_region = lifter_region(&lifter, "region", &source) != NULL;
   char *message = NULL;
   if (LLVMVerifyModule(lifter.module, LLVMReturnStatusAction, &message)) {
     printf("%08x: invalid IR: %s\n", entry, message);
@@ -59,7 +59,7 @@ static void try_function(guest_addr entry, unsigned compile_every, bool verbose)
   }
   LLVMDisposeMessage(message);
   lifter_dispose(&lifter);
-  if (lifted++ % compile_every)
+  if (!is_region || lifted++ % compile_every)
     return;
   struct jit_region region;
   if (jit_compile_region(&source, NULL, &region) < 0) {

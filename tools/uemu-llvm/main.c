@@ -214,7 +214,9 @@ int main(int argc, char **argv) {
                                           .gdb_jit = options.gdb_jit,
                                           .statistics = statistics,
                                           .complain = warn};
-  const struct runtime_options runtime = {.tier = options.tier_llvm ? RUNTIME_TIER_LLVM : RUNTIME_TIER_STENCIL,
+  const struct runtime_options runtime = {.tier = options.tier,
+                                          .region_count = options.region_count,
+                                          .compile_threads = options.compile_threads,
                                           .dump_ir = options.dump_ir,
                                           .dump = log_text,
                                           .cache_dir = cache_dir(),

@@ -80,9 +80,31 @@ static const char *set_strace(struct options *o, const char *value) {
 }
 
 static const char *set_tier(struct options *o, const char *value) {
-  o->tier_llvm = strcmp(value, "llvm") == 0;
-  return o->tier_llvm || strcmp(value, "stencil") == 0 ? NULL
-                                                       : complain("tier '%s' is neither stencil nor llvm", value);
+  static const char *const names[] = {
+      [RUNTIME_TIER_STENCIL] = "stencil", [RUNTIME_TIER_REGION] = "region", [RUNTIME_TIER_LLVM] = "llvm"};
+  for (unsigned tier = 0; tier < sizeof names / sizeof names[0]; tier++)
+    if (strcmp(value, names[tier]) == 0) {
+      o->tier = (enum runtime_tier)tier;
+      return NULL;
+    }
+  return complain("tier '%s' is none of stencil, region and llvm", value);
+}
+
+static const char *set_number(const char *value, unsigned least, unsigned most, unsigned *number) {
+  char *end;
+  unsigned long read = strtoul(value, &end, 10);
+  if (value[0] < '0' || value[0] > '9' || *end || read < least || read > most)
+    return complain("'%s' is not a number in its range", value);
+  *number = (unsigned)read;
+  return NULL;
+}
+
+static const char *set_region_count(struct options *o, const char *value) {
+  return set_number(value, 1, 1000000, &o->region_count);
+}
+
+static const char *set_compile_threads(struct options *o, const char *value) {
+  return set_number(value, 0, 1, &o->compile_threads);
 }
 
 static const char *set_cpu(struct options *o, const char *value) {
@@ -92,7 +114,8 @@ static const char *set_cpu(struct options *o, const char *value) {
 
 static const char *set_dump_ir(struct options *o, const char *value) {
   (void)value;
-  o->dump_ir = o->tier_llvm = true;
+  o->dump_ir = true;
+  o->tier = RUNTIME_TIER_LLVM;
   return NULL;
 }
 
@@ -209,7 +232,9 @@ static const struct option_row rows[] = {
     {"-D", "--log-file", "UEMU_LOG_FILENAME", "FILE", "append the log to FILE instead of stderr", set_log_file, NULL, true},
     {"-strace", "--strace", "UEMU_STRACE", NULL, "log system calls", set_strace, NULL, true},
     {"-cpu", "--cpu", "UEMU_CPU", "MODEL", "be a CPU of this model, then ,+FEATURE or ,-FEATURE; 'help' lists them", set_cpu, NULL, true},
-    {NULL, "--tier", "UEMU_TIER", "TIER", "translate with 'stencil' (default) or 'llvm'", set_tier, NULL, true},
+    {NULL, "--tier", "UEMU_TIER", "TIER", "translate with 'stencil' (default), 'region' or 'llvm'", set_tier, NULL, true},
+    {NULL, "--region-count", "UEMU_REGION_COUNT", "N", "tier 'region': compile code that has run N times", set_region_count, NULL, true},
+    {NULL, "--compile-threads", "UEMU_COMPILE_THREADS", "N", "tier 'region': compile in N threads; 0: while the program waits", set_compile_threads, NULL, true},
     {NULL, "--dump-ir", "UEMU_DUMP_IR", NULL, "log the LLVM IR of every block run (implies --tier=llvm)", set_dump_ir, NULL, true},
     {NULL, "--stats", "UEMU_STATS", NULL, "log statistics when the program ends (as -d stats)", set_stats, NULL, true},
     {NULL, "--perf-map", "UEMU_PERF_MAP", NULL, "name translated code for perf in /tmp/perf-PID.map", set_perf_map, NULL, true},
@@ -274,6 +299,7 @@ bool options_cpu_help(const struct options *o) { return o->cpu && strcmp(o->cpu,
 
 const char *options_parse(struct options *o, int argc, char **argv, char **environment) {
   memset(o, 0, sizeof *o);
+  o->compile_threads = 1;
   size_t variables = 0, extra = 0;
   while (environment[variables])
     extra += strlen(environment[variables++]) / 2 + 1; /* more than UEMU_SET_ENV can add */

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "Runtime/runtime.h"
+
 struct options {
   const char *sysroot;     /* -L; NULL */
   const char *argv0;       /* -0; NULL */
@@ -14,7 +16,9 @@ struct options {
   const char *log_file;    /* -D; NULL: stderr */
   bool strace;             /* -strace */
   const char *cpu;         /* -cpu; NULL: the host's */
-  bool tier_llvm;          /* --tier=llvm */
+  enum runtime_tier tier;  /* --tier */
+  uint32_t region_count;   /* --region-count; 0: the runtime knows best */
+  unsigned compile_threads; /* --compile-threads */
   bool dump_ir;            /* --dump-ir */
   bool perf_map;           /* --perf-map */
   const char *jitdump;     /* --jitdump; NULL */

@@ -133,7 +133,7 @@ static void take_state(struct cpu_state *cpu, const struct code_unit *unit, int 
     take_committed_state(cpu, unit, context);
     return;
   }
-  if (at_string_instruction((const uint8_t *)r[REG_RIP])) {
+  if (!unit->region && at_string_instruction((const uint8_t *)r[REG_RIP])) {
     swap(&r[REG_RSI], &r[REG_R9]);
     swap(&r[REG_RDI], &r[REG_R12]);
     take_comparison_flags(cpu, r);
@@ -166,11 +166,12 @@ static bool stop_or_step(struct engine_thread *thread, mcontext_t *context) {
     int index = unit_insn_of_pc(unit, pc, &exact);
     if (unit->commits) /* its other rows are not boundaries */
       exact = pc == (uintptr_t)unit->code;
+    const bool in_string = !unit->region && at_string_instruction((const uint8_t *)pc);
     /* An instruction without host code, a nop, shares the place of the one behind it: a single step's trap
      * comes after each. */
     while (exact && index > 0 && unit->insn[index - 1].host == unit->insn[index].host && careful_wanted(thread->cpu))
       index--;
-    if (index >= 0 && (exact || at_string_instruction((const uint8_t *)pc))) {
+    if (index >= 0 && (exact || in_string)) {
       take_state(thread->cpu, unit, index, context);
       leave_through(context, enter_after_signal);
       thread->stepping = false;
@@ -240,7 +241,10 @@ static bool translated_fault(struct engine_thread *thread, int signal, const sig
       leave_through(context, enter_after_signal);
       return true;
     }
-    /* The write goes through now; what follows may be what it changed: leave after it. */
+    /* The write goes through now; what follows may be what it changed: leave after it. A region's own code is on
+     * pages that cannot be written: what it goes on to, or what it returns to, is what may have changed. */
+    if (unit && unit->region)
+      runtime_interrupt(thread->cpu);
     context->gregs[REG_EFL] |= HOST_TF;
     thread->stepping = true;
     return true;

@@ -59,6 +59,11 @@ static uint8_t *emit_jump_with_slot(uint8_t *at, uint32_t slot, uintptr_t stub) 
   return emit_near_jump(at, stub);
 }
 
+uint8_t *stub_write_frame_probe(uint8_t *at, uint32_t frame_size) {
+  at = EMIT(at, 0x85, 0x84, 0x24); /* test %eax,-frame_size(%rsp) */
+  return emit32(at, 0 - frame_size);
+}
+
 uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts) {
   uint8_t *entry = at, *indirect = at + 5, *counting = NULL;
   at = emit_near_jump(at, code_address(indirect));
@@ -68,7 +73,7 @@ uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts) {
     counting = at;
     at = EMIT(at, 0x81, 0x05); /* addl $step,counter(%rip) */
     at = emit32(at, (uint32_t)((uintptr_t)counter - code_address(at) - 8));
-    at = emit32(at, UINT32_MAX / HOT_COUNT);
+    at = emit32(at, UINT32_MAX / engine.hot_count);
     at = EMIT(at, 0x72, 0x06, 0xFF, 0x25); /* jc hot; jmp *host(%rip) */
     at = emit_rip32(at, &code_cache.target[slot].host);
     at = emit_jump_with_slot(at, slot | SLOT_IS_HOT, code_cache.link);

@@ -1,0 +1,201 @@
+/* Regions: hot code, compiled as a whole by LLVM (docs/regions.md).
+ *
+ * A region is made of what direct jumps reach from an address that proved hot: a function's entry, or the
+ * head of a loop, which is entered in the middle of its run. Inside, host registers mean nothing to anybody
+ * else: there is one place where the guest's state is known, the first byte. So regions are made only
+ *
+ * - while the guest has no handler that could look at a fault;
+ * - of pages that the guest cannot write to: what is written is not what is running.
+ *
+ * A region is a unit like others to the map: exits lead to it and out of it. */
+#include "Runtime/region.h"
+#include "Runtime/guest_memory.h"
+#include "Runtime/select.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool ended;
+
+void regions_end(void) {
+  if (ended)
+    return;
+  ended = true;
+  unit_drop_regions();
+}
+
+/* --- What to compile ---------------------------------------------------------------------------------------
+ */
+
+/* How often a counter has overflowed; addresses share these, as they share counters. */
+enum { HEAT_BITS = 12 };
+static uint8_t heat[1 << HEAT_BITS];
+
+static bool is_hot(guest_addr eip) {
+  uint8_t *rounds = &heat[(eip * 0x9E3779B1u) >> (32 - HEAT_BITS)];
+  if (++*rounds < engine.region_rounds)
+    return false;
+  *rounds = 0;
+  return true;
+}
+
+static void find_thunks(struct region_job *job, const struct discover_options *options) {
+  const struct unit *unit = &job->source.unit;
+  for (unsigned i = 0; i < unit->insn_count; i++) {
+    unsigned reg;
+    bool is_thunk = select_address_thunk(&unit->insn[i], options, &reg);
+    job->source.thunk[i] = is_thunk ? (uint8_t)(1 + reg) : 0;
+  }
+}
+
+static bool pages_are_fixed(const struct fetch *fetch) {
+  for (unsigned i = 0; i < fetch->page_count; i++)
+    if (guest_memory_page(fetch->page[i] << GUEST_PAGE_SHIFT) & GUEST_PAGE_WRITE)
+      return false;
+  return true;
+}
+
+/* Fills the job for the code at eip. NULL, or why there cannot be a region. */
+static const char *prepare(struct region_job *job, guest_addr eip) {
+  const struct discover_options options = {.fetch = fetch_code,
+                                           .context = &job->fetch,
+                                           .return_flags = engine.return_flags,
+                                           .follow = true,
+                                           .insn_limit = UNIT_INSN_LIMIT};
+  job->fetch = (struct fetch){0};
+  job->stale = false;
+  if (engine.precise)
+    return "flags are kept for fault handlers";
+  if (!discover(&job->source.unit, eip, &options))
+    return "it cannot be fetched";
+  if (job->source.unit.needs_return_flags && !engine.return_flags)
+    return "flags are returned in it";
+  find_thunks(job, &options);
+  return pages_are_fixed(&job->fetch) ? NULL : "its pages can be written";
+}
+
+/* --- Publishing --------------------------------------------------------------------------------------------
+ */
+
+static void relocate(uint8_t *field, int32_t addend, uintptr_t target) {
+  const int32_t value = (int32_t)(target + (uint64_t)(int64_t)addend - code_address(field));
+  memcpy(field, &value, sizeof value);
+}
+
+/* Exits for the addresses that the region names, each of which it may name often. Returns their end. */
+static uint8_t *write_ways_out(uint8_t *at, uint8_t *code, const struct jit_region *region) {
+  for (unsigned i = 0; i < region->reloc_count; i++) {
+    const struct jit_region_reloc *reloc = &region->reloc[i];
+    uint8_t *const field = code + reloc->offset;
+    uintptr_t target = 0;
+    if (reloc->symbol == STENCIL_DISPATCH) {
+      target = code_address(at);
+      at = stub_write_probe(at);
+    } else if (reloc->symbol != STENCIL_TAKEN) {
+      target = stub_address(reloc->symbol);
+    }
+    for (unsigned k = 0; reloc->symbol == STENCIL_TAKEN && k < i && !target; k++)
+      if (region->reloc[k].symbol == STENCIL_TAKEN && region->reloc[k].eip == reloc->eip) {
+        int32_t displacement; /* which has been filled in */
+        memcpy(&displacement, code + region->reloc[k].offset, sizeof displacement);
+        target = code_address(code + region->reloc[k].offset) +
+                 (uint64_t)(int64_t)(displacement - region->reloc[k].addend);
+      }
+    if (!target) {
+      uint8_t *entry;
+      at = translate_write_exit(at, reloc->eip, true, &entry);
+      target = code_address(entry);
+    }
+    relocate(field, reloc->addend, target);
+  }
+  return at;
+}
+
+/* Puts the compiled region into the code cache and into the map. */
+static void publish(const struct region_job *job, const struct jit_region *region) {
+  enum { WAY_OUT_ROOM = 80 };
+  const guest_addr entry = job->source.unit.entry;
+  const size_t room = 2 * (size_t)region->alignment + FRAME_PROBE_SIZE + region->size +
+                      (size_t)region->reloc_count * WAY_OUT_ROOM;
+  uint8_t *start = code_cache_open(room);
+  if (!start)
+    engine_fatal(entry, "the code cache is full");
+  uint8_t *code = start + FRAME_PROBE_SIZE;
+  code += (0 - code_address(code)) % region->alignment;
+  start = code - FRAME_PROBE_SIZE;
+  stub_write_frame_probe(start, region->frame_size);
+  memcpy(code, region->code, region->size);
+  uint8_t *end = write_ways_out(code + region->size, code, region);
+  code_cache_close(end);
+  struct unit_insn row = {0};
+  struct code_unit unit = {.code = (const uint8_t *)code_address(start),
+                           .code_size = (uint32_t)(end - start),
+                           .body_size = FRAME_PROBE_SIZE + region->code_size,
+                           .low = entry,
+                           .large = true,
+                           .region = true,
+                           .insn_count = 1,
+                           .page_count = (uint16_t)job->fetch.page_count,
+                           .insn = &row,
+                           .page = (uint32_t *)job->fetch.page};
+  unit_map_insert(entry, (uintptr_t)unit_add(&unit)->code, PLACE_SETTLED);
+}
+
+/* --- Making them -------------------------------------------------------------------------------------------
+ */
+
+static void refuse(guest_addr eip, const char *why) {
+  engine_log("0x%08x: no region: %s", eip, why);
+  unit_settle(eip);
+}
+
+int region_compile(const struct jit_interface *compiler, const struct region_job *job,
+                   struct jit_region *region) {
+  return compiler->compile_region(&job->source, engine.options.dump_ir ? engine.options.dump : NULL, region);
+}
+
+void region_finish(const struct jit_interface *compiler, const struct region_job *job, int status,
+                   struct jit_region *region) {
+  const struct unit *unit = &job->source.unit;
+  if (status < 0) {
+    refuse(unit->entry, region->why);
+    return;
+  }
+  if (!job->stale && !ended) {
+    engine_log("0x%08x: a region of %u instructions, %u bytes", unit->entry, unit->insn_count,
+               region->code_size);
+    publish(job, region);
+  }
+  compiler->free_region(region);
+}
+
+static void make_now(struct region_job *job) {
+  struct jit_region region;
+  struct compiler_fpu fpu;
+  const struct jit_interface *compiler = compiler_enter(job->source.unit.entry, &fpu);
+  int status = region_compile(compiler, job, &region);
+  compiler_leave(&fpu);
+  region_finish(compiler, job, status, &region);
+}
+
+void region_want(guest_addr eip) {
+  if (ended) {
+    unit_settle(eip);
+    return;
+  }
+  if (!is_hot(eip) || region_queue_has(eip))
+    return;
+  struct region_job *job = region_queue_room() ? malloc(sizeof *job) : NULL;
+  if (!job)
+    return; /* it will be asked for again */
+  const char *why = prepare(job, eip);
+  if (why) {
+    refuse(eip, why);
+    free(job);
+  } else if (engine.options.compile_threads) {
+    region_queue_add(job);
+  } else {
+    make_now(job);
+    free(job);
+  }
+}

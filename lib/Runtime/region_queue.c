@@ -1,0 +1,179 @@
+/* The thread that compiles regions, and the queue that it works on.
+ *
+ * Jobs have all that the compiler needs, so it runs without a lock; the engine lock is taken to take a job
+ * and to publish what became of it. A job whose pages are dropped meanwhile is stale, and what is made of it
+ * is thrown away. The job that was asked for most often comes first.
+ *
+ * The thread is started with the first job, and sleeps when there is none. It is not the guest's: it has no
+ * CPU (GS), and no signal is delivered to it. fork(2) waits for the job in work, since a child must not find
+ * the compiler or the allocator in the middle of something; the child has the queue, and starts a thread of
+ * its own. */
+#include "Runtime/region.h"
+
+#include <asm/prctl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { QUEUE_LIMIT = 32 };
+static struct region_job *waiting[QUEUE_LIMIT], *working;
+static unsigned waiting_count;
+static pid_t owner;      /* the process that has the thread; 0: there is none */
+static bool loading;     /* it is starting, and loads the compiler */
+static bool failed;      /* there will never be one */
+static uint32_t changes; /* counts what the thread and those who fork wait for (futex) */
+static uint32_t forking; /* threads that are about to fork: no new job is begun */
+
+static void notify(void) {
+  __atomic_add_fetch(&changes, 1, __ATOMIC_SEQ_CST);
+  syscall(SYS_futex, &changes, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static void wait_for_change(uint32_t since) {
+  syscall(SYS_futex, &changes, FUTEX_WAIT, since, NULL, NULL, 0);
+}
+
+/* --- The thread --------------------------------------------------------------------------------------------
+ */
+
+static struct region_job *take_job(void) {
+  unsigned best = 0;
+  if (!waiting_count || __atomic_load_n(&forking, __ATOMIC_SEQ_CST))
+    return NULL;
+  for (unsigned i = 1; i < waiting_count; i++)
+    if (waiting[i]->wishes > waiting[best]->wishes)
+      best = i;
+  struct region_job *job = waiting[best];
+  waiting[best] = waiting[--waiting_count];
+  return job;
+}
+
+static void leave_guest(void) {
+  const uint32_t mxcsr = 0x1F80;
+  __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
+  syscall(SYS_arch_prctl, ARCH_SET_GS, 0);
+}
+
+static void *work(void *unused) {
+  (void)unused;
+  leave_guest();
+  const char *why;
+  const struct jit_interface *compiler = compiler_open(&why);
+  if (!compiler)
+    engine_log("no regions: %s", why);
+  engine_lock();
+  failed = !compiler;
+  loading = false;
+  notify();
+  while (compiler) {
+    const uint32_t seen = __atomic_load_n(&changes, __ATOMIC_SEQ_CST);
+    struct region_job *job = working = take_job();
+    engine_unlock();
+    if (!job) {
+      wait_for_change(seen);
+      engine_lock();
+      continue;
+    }
+    struct jit_region region;
+    int status = region_compile(compiler, job, &region);
+    engine_lock();
+    region_finish(compiler, job, status, &region);
+    free(job);
+    working = NULL;
+    notify();
+  }
+  engine_unlock();
+  return NULL;
+}
+
+/* With all signals blocked, those too that the C library keeps for itself. */
+static void start(void) {
+  const uint64_t all = UINT64_MAX;
+  uint64_t old;
+  pthread_t thread;
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0)
+    return;
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof all);
+  failed = pthread_create(&thread, &attributes, work, NULL) != 0;
+  loading = !failed;
+  owner = getpid();
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof old);
+  pthread_attr_destroy(&attributes);
+}
+
+/* --- The queue ---------------------------------------------------------------------------------------------
+ */
+
+bool region_queue_has(guest_addr eip) {
+  if (working && working->source.unit.entry == eip)
+    return true;
+  for (unsigned i = 0; i < waiting_count; i++)
+    if (waiting[i]->source.unit.entry == eip) {
+      waiting[i]->wishes++;
+      return true;
+    }
+  return false;
+}
+
+bool region_queue_room(void) {
+  return waiting_count < QUEUE_LIMIT && !failed && (owner == 0 || owner == getpid());
+}
+
+void region_queue_add(struct region_job *job) {
+  job->wishes = 1;
+  waiting[waiting_count++] = job;
+  if (!owner)
+    start();
+  notify();
+}
+
+static void mark_stale(struct region_job *job, uint32_t first_page, uint32_t last_page) {
+  for (unsigned i = 0; i < job->fetch.page_count; i++)
+    job->stale |= job->fetch.page[i] >= first_page && job->fetch.page[i] <= last_page;
+}
+
+void regions_drop_pages(uint32_t first_page, uint32_t last_page) {
+  if (working)
+    mark_stale(working, first_page, last_page);
+  for (unsigned i = 0; i < waiting_count;) {
+    mark_stale(waiting[i], first_page, last_page);
+    if (!waiting[i]->stale) {
+      i++;
+      continue;
+    }
+    free(waiting[i]);
+    waiting[i] = waiting[--waiting_count];
+  }
+}
+
+/* --- fork --------------------------------------------------------------------------------------------------
+ */
+
+void regions_fork_prepare(void) {
+  __atomic_add_fetch(&forking, 1, __ATOMIC_SEQ_CST);
+  for (;;) {
+    const uint32_t seen = __atomic_load_n(&changes, __ATOMIC_SEQ_CST);
+    engine_lock();
+    if ((!working && !loading) || owner != getpid())
+      return;
+    engine_unlock();
+    wait_for_change(seen);
+  }
+}
+
+void regions_fork_parent(void) {
+  __atomic_sub_fetch(&forking, 1, __ATOMIC_SEQ_CST);
+  notify();
+}
+
+void regions_fork_child(void) {
+  forking = 0;
+  owner = 0;
+  loading = false;
+  working = NULL;
+}

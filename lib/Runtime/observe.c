@@ -10,12 +10,12 @@ struct statistics engine_statistics;
 
 const char *unit_kind_name(enum unit_kind kind) {
   static const char *const names[UNIT_KIND_COUNT] = {
-      [UNIT_SMALL] = "small", [UNIT_LARGE] = "large", [UNIT_BLOCK] = "block"};
+      [UNIT_SMALL] = "small", [UNIT_LARGE] = "large", [UNIT_REGION] = "region", [UNIT_BLOCK] = "block"};
   return names[kind];
 }
 
 enum unit_kind unit_kind(const struct code_unit *unit) {
-  return unit->commits ? UNIT_BLOCK : unit->large ? UNIT_LARGE : UNIT_SMALL;
+  return unit->commits ? UNIT_BLOCK : unit->region ? UNIT_REGION : unit->large ? UNIT_LARGE : UNIT_SMALL;
 }
 
 void observe_unit(const struct code_unit *unit) {
@@ -30,7 +30,7 @@ void observe_unit(const struct code_unit *unit) {
   const struct observed_unit shown = {.code = unit->code,
                                       .size = unit->code_size,
                                       .kind = unit_kind(unit),
-                                      .plain_frames = !unit->commits,
+                                      .plain_frames = !unit->commits && !unit->region,
                                       .insn = insn,
                                       .insn_count = unit->insn_count};
   engine.options.observer->unit_added(&shown);

@@ -12,8 +12,8 @@
 #include <stdbool.h>
 
 /* Kinds of units (docs/engine.md, docs/orc-tier.md). */
-enum unit_kind { UNIT_SMALL, UNIT_LARGE, UNIT_BLOCK, UNIT_KIND_COUNT };
-const char *unit_kind_name(enum unit_kind kind); /* "small", "large", "block" */
+enum unit_kind { UNIT_SMALL, UNIT_LARGE, UNIT_REGION, UNIT_BLOCK, UNIT_KIND_COUNT };
+const char *unit_kind_name(enum unit_kind kind); /* "small", "large", "region", "block" */
 
 struct observed_insn {
   uint32_t host; /* bytes from the unit's code */

@@ -149,8 +149,8 @@ static void refuse(guest_addr eip, const char *why) {
   unit_settle(eip);
 }
 
-int region_compile(const struct jit_interface *compiler, const struct region_job *job,
-                   struct jit_region *region) {
+int region_compile(const struct jit_interface *compiler, struct region_job *job, struct jit_region *region) {
+  job->began = observe_clock();
   return compiler->compile_region(&job->source, engine.options.dump_ir ? engine.options.dump : NULL, region);
 }
 
@@ -165,6 +165,7 @@ void region_finish(const struct jit_interface *compiler, const struct region_job
     engine_log("0x%08x: a region of %u instructions, %u bytes", unit->entry, unit->insn_count,
                region->code_size);
     publish(job, region);
+    observe_translated(UNIT_REGION, unit->insn, unit->insn_count, job->began);
   }
   compiler->free_region(region);
 }

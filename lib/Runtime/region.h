@@ -10,12 +10,12 @@ struct region_job {
   struct lift_region_source source;
   struct fetch fetch;
   uint32_t wishes; /* how often it was asked for */
+  uint64_t began;  /* observe_clock() */
   bool stale;      /* what it was made from has changed since */
 };
 
 /* Compiles a job; no lock is needed, and the guest's state must not be in the FPU. As jit_compile_region. */
-int region_compile(const struct jit_interface *compiler, const struct region_job *job,
-                   struct jit_region *region);
+int region_compile(const struct jit_interface *compiler, struct region_job *job, struct jit_region *region);
 /* What became of it: publishes the region, or says why there is none. Engine lock held. */
 void region_finish(const struct jit_interface *compiler, const struct region_job *job, int status,
                    struct jit_region *region);

@@ -409,8 +409,14 @@ void runtime_end_regions(void) {
   engine_unlock();
 }
 
-void runtime_fork_prepare(void) { regions_fork_prepare(); }
+/* Other threads may be inside guest memory at this moment, and the child has nobody to leave it again. */
+void runtime_fork_prepare(void) {
+  regions_fork_prepare();
+  guest_memory_fork_prepare();
+}
+
 void runtime_fork_parent(void) {
+  guest_memory_fork_done();
   code_cache_fork_parent();
   regions_fork_parent();
   engine_unlock();
@@ -426,6 +432,7 @@ void runtime_fork_child(void) {
     self->tid = gettid();
   }
   lock_word = 1;
+  guest_memory_fork_done();
   regions_fork_child();
   code_cache_fork_child();
   observe_forked(self);

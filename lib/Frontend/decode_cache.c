@@ -9,6 +9,7 @@ enum { CHAIN_COUNT = 8192, WINDOW = 8, LONGEST = 16 };
 struct packed_layout {
   uint8_t offset : 4, size : 3, is_signed : 1;
 };
+enum { VALUE_END = LONGEST - 4 }; /* four bytes can be read at any offset up to this */
 
 /* One line of the host's cache. */
 struct pattern {
@@ -62,14 +63,21 @@ static struct packed_layout pack(const struct value_layout *layout) {
   return (struct packed_layout){.offset = layout->offset & 15, .size = layout->size & 7, .is_signed = layout->is_signed};
 }
 
-static uint32_t value_at(const uint8_t *bytes, struct packed_layout packed) {
-  const struct value_layout layout = {.offset = packed.offset, .size = packed.size, .is_signed = packed.is_signed};
-  return insn_value_at(bytes, &layout);
+/* As insn_value_at, without a branch on where it is or how long: most values are met once, and a wrong guess would
+ * cost more than all of this. */
+static uint32_t value_at(const uint8_t *bytes, struct packed_layout layout) {
+  uint32_t word;
+  memcpy(&word, bytes + layout.offset, sizeof word);
+  const unsigned above = 32 - 8u * layout.size;
+  const uint64_t top = (uint64_t)word << 32 << above;
+  return layout.is_signed ? (uint32_t)((int64_t)top >> 32 >> above) : (uint32_t)(top >> 32 >> above);
 }
 
 static void unmask(uint8_t mask[LONGEST], const struct value_layout *layout) {
   memset(mask + layout->offset, 0, layout->size);
 }
+
+static bool can_be_read(const struct value_layout *layout) { return layout->offset <= VALUE_END; }
 
 /* Keeps the instruction's pattern, if all of its form is in the window; its number, or 0. */
 static unsigned learn(const uint8_t *bytes, const struct insn *insn, const struct insn_layout *layout) {
@@ -82,7 +90,8 @@ static unsigned learn(const uint8_t *bytes, const struct insn *insn, const struc
   for (unsigned i = WINDOW; i < sizeof mask; i++)
     if (mask[i])
       return 0;
-  if (pattern_count == PATTERN_LIMIT)
+  if (pattern_count == PATTERN_LIMIT || !can_be_read(&layout->disp) || !can_be_read(&layout->imm[0]) ||
+      !can_be_read(&layout->imm[1]) || !can_be_read(&layout->target))
     return 0;
   struct pattern *pattern = &patterns[pattern_count];
   memcpy(&pattern->mask, mask, WINDOW);
@@ -111,9 +120,9 @@ static void recall(struct insn *insn, unsigned number, const uint8_t *bytes, gue
   const struct pattern *pattern = &patterns[number];
   insn->form = pattern->form;
   insn->eip = eip;
-  insn->disp = pattern->disp.size ? value_at(bytes, pattern->disp) : 0;
-  for (unsigned i = 0; i < 2; i++)
-    insn->imm[i] = pattern->imm[i].size ? value_at(bytes, pattern->imm[i]) : 0;
+  insn->disp = value_at(bytes, pattern->disp);
+  insn->imm[0] = value_at(bytes, pattern->imm[0]);
+  insn->imm[1] = value_at(bytes, pattern->imm[1]);
   insn->length = pattern->length;
   insn->flow = pattern->flow;
   insn->condition = pattern->condition;

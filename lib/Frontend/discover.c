@@ -9,7 +9,7 @@
 #include <Zydis/Mnemonic.h>
 #include <string.h>
 
-enum { MAP_SIZE = 2048, SMALL_MAP_SIZE = 128, SMALL_LIMIT = SMALL_MAP_SIZE / 2, NO_INSN = 0xFFFF, PEEK_LIMIT = 12 };
+enum { MAP_SIZE = 2048, NO_INSN = 0xFFFF, PEEK_LIMIT = 12 };
 
 struct work {
   struct unit *unit;
@@ -18,8 +18,7 @@ struct work {
   struct insn insn[UNIT_INSN_LIMIT];
   unsigned count;
   bool leader[UNIT_INSN_LIMIT]; /* of insn[] */
-  uint16_t map[MAP_SIZE];       /* eip -> index into insn[]; small units use only its start */
-  unsigned map_mask;
+  uint16_t map[MAP_SIZE];       /* eip -> index into insn[]; only if jumps are followed */
   guest_addr pending[UNIT_BLOCK_LIMIT];
   unsigned pending_count;
   uint8_t block_in[UNIT_BLOCK_LIMIT]; /* flags that are read in a block before they are written */
@@ -27,13 +26,30 @@ struct work {
 };
 
 static unsigned map_slot(const struct work *work, guest_addr eip) {
-  unsigned slot = (eip * 0x9E3779B1u) >> 21 & work->map_mask;
+  unsigned slot = (eip * 0x9E3779B1u) >> 21;
   while (work->map[slot] != NO_INSN && work->insn[work->map[slot]].eip != eip)
-    slot = (slot + 1) & work->map_mask;
+    slot = (slot + 1) % MAP_SIZE;
   return slot;
 }
 
-static unsigned find(const struct work *work, guest_addr eip) { return work->map[map_slot(work, eip)]; }
+/* In what falls through from the entry instructions lie in the order of their addresses. */
+static unsigned find_in_stretch(const struct work *work, guest_addr eip) {
+  unsigned low = 0, high = work->count;
+  if (eip < work->unit->low || eip >= work->unit->high)
+    return NO_INSN;
+  while (high - low > 1) {
+    unsigned middle = (low + high) / 2;
+    if (work->insn[middle].eip <= eip)
+      low = middle;
+    else
+      high = middle;
+  }
+  return work->insn[low].eip == eip ? low : NO_INSN;
+}
+
+static unsigned find(const struct work *work, guest_addr eip) {
+  return work->options->follow ? work->map[map_slot(work, eip)] : find_in_stretch(work, eip);
+}
 
 static bool in_span(const struct work *work, guest_addr eip) {
   guest_addr low = work->unit->low, high = work->unit->high;
@@ -119,7 +135,8 @@ static void decode_stretch(struct work *work, guest_addr eip) {
       work->unit->fetch_address = eip + (guest_addr)size;
       return;
     }
-    work->map[map_slot(work, eip)] = (uint16_t)work->count;
+    if (work->options->follow)
+      work->map[map_slot(work, eip)] = (uint16_t)work->count;
     if (first)
       mark_leader(work, work->count);
     first = false;
@@ -193,7 +210,7 @@ static bool make_blocks(struct work *work) {
   unit->block_count = 0;
   struct block *block = NULL;
   for (unsigned i = 0; i < unit->insn_count; i++) {
-    bool leader = work->leader[find(work, unit->insn[i].eip)];
+    bool leader = work->leader[sorted ? i : find(work, unit->insn[i].eip)];
     bool follows = i > 0 && insn_next(&unit->insn[i - 1]) == unit->insn[i].eip;
     if (!block || leader || !follows) {
       if (unit->block_count == UNIT_BLOCK_LIMIT)
@@ -288,9 +305,13 @@ uint8_t discover_live(guest_addr eip, const struct discover_options *options) {
   static struct unit unit;
   uint8_t unknown;
   guest_addr last;
-  work.unit = &unit;
-  work.options = options;
-  memset(work.map, 0xFF, sizeof work.map);
+  const struct discover_options alone = {.fetch = options->fetch,
+                                         .context = options->context,
+                                         .return_flags = options->return_flags,
+                                         .precise = options->precise,
+                                         .records = options->records};
+  work.unit = &unit; /* it has no instructions */
+  work.options = &alone;
   uint8_t live = peek_reads(&work, eip, &unknown, &last); /* not remembered: no unit depends on it */
   return live | unknown;
 }
@@ -496,8 +517,8 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
   work.unit = unit;
   work.options = options;
   work.count = work.pending_count = work.block_bound = 0;
-  work.map_mask = (options->insn_limit <= SMALL_LIMIT ? SMALL_MAP_SIZE : MAP_SIZE) - 1;
-  memset(work.map, 0xFF, (work.map_mask + 1) * sizeof work.map[0]);
+  if (options->follow)
+    memset(work.map, 0xFF, sizeof work.map);
   memset(work.leader, 0, options->insn_limit);
   unit->entry = unit->low = unit->high = entry;
   unit->needs_return_flags = unit->fetch_fault = false;

@@ -203,8 +203,9 @@ void compiler_leave(const struct compiler_fpu *fpu);
 /* The stencil of a shape: in the built-in library, in the user's, among those made before; NULL. Good until
  * the next stencil_source_make. */
 const struct stencil *stencil_source_find(const struct shape *shape);
-/* Is the stencil good for as long as the process runs? */
-bool stencil_source_is_lasting(const struct stencil *stencil);
+/* Where a stencil of the built-in library is, which is good for as long as the process runs; 0 for others. */
+uint32_t stencil_source_place(const struct stencil *stencil);
+const struct stencil *stencil_source_at(uint32_t place);
 /* Has the missing ones compiled (LLVM is loaded now, if it was not); each can be found afterwards,
  * as a stencil or as one that is refused (STENCIL_REFUSED). */
 void stencil_source_make(const struct stencil_source *sources, unsigned count);

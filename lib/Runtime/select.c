@@ -16,6 +16,7 @@
 
 static struct selection *out;
 static int32_t stack_offset; /* what guest ESP is above its register, where selection has come to */
+static bool in_haste;        /* for code that may run once */
 
 /* --- Finding a stencil ---------------------------------------------------------------------------- */
 
@@ -36,32 +37,44 @@ static const struct stencil *find(const struct insn *insns, unsigned count, uint
 }
 
 /* What was found before, by the patterns of the instructions: most look-ups end here, without a shape to make
- * or to compare. In the order in which they were met, so that few pages of memory are touched; number 0 is
- * none. Stencils made on demand may move and are not kept. */
-enum { MEMO_LIMIT = UINT16_MAX + 1, MEMO_CHAINS = 1 << 14 };
-static struct memo {
-  const struct stencil *stencil;
-  uint32_t first, second; /* patterns; second 0: there is none */
-  uint16_t next;          /* in its chain */
+ * or to compare. Stencils made on demand may move and are not kept. */
+struct found {
+  uint32_t stencil; /* in the built-in library (stencil_source_place); 0: nothing found yet */
   uint8_t live;
   int8_t address;
+};
+
+/* What a single instruction was last found for, by its pattern. */
+static struct found last_found[PATTERN_LIMIT];
+
+/* All that was found: in the order in which it was met, so that few pages of memory are touched; number 0 is
+ * none. */
+enum { MEMO_LIMIT = UINT16_MAX + 1, MEMO_CHAINS = 1 << 14 };
+static struct memo {
+  struct found found;
+  uint32_t first, second; /* patterns; second 0: there is none */
+  uint16_t next;          /* in its chain */
 } memos[MEMO_LIMIT];
 static uint16_t memo_chain[MEMO_CHAINS];
 static unsigned memo_count = 1;
 
-static struct memo *memo_find(const struct memo *like, uint16_t **chain) {
-  uint32_t hash = (like->first * 0x9E3779B1u ^ like->second * 0x85EBCA6Bu) + like->live * 0xC2B2AE35u;
-  *chain = &memo_chain[hash >> 18];
-  for (unsigned number = **chain; number; number = memos[number].next)
+static uint16_t *memo_chain_of(const struct memo *memo) {
+  uint32_t hash = (memo->first * 0x9E3779B1u ^ memo->second * 0x85EBCA6Bu) + memo->found.live * 0xC2B2AE35u;
+  return &memo_chain[hash >> 18];
+}
+
+static const struct memo *memo_find(const struct memo *like) {
+  for (unsigned number = *memo_chain_of(like); number; number = memos[number].next)
     if (memos[number].first == like->first && memos[number].second == like->second &&
-        memos[number].live == like->live)
+        memos[number].found.live == like->found.live)
       return &memos[number];
   return NULL;
 }
 
-static void memo_add(struct memo *memo, uint16_t *chain) {
-  if (memo_count == MEMO_LIMIT || !stencil_source_is_lasting(memo->stencil))
+static void memo_add(struct memo *memo) {
+  if (memo_count == MEMO_LIMIT)
     return;
+  uint16_t *chain = memo_chain_of(memo);
   memo->next = *chain;
   *chain = (uint16_t)memo_count;
   memos[memo_count++] = *memo;
@@ -70,29 +83,44 @@ static void memo_add(struct memo *memo, uint16_t *chain) {
 /* The stencil to use: the one that find() finds, or one that keeps more flags. */
 static const struct stencil *choose(const struct insn *insns, unsigned count, uint8_t live, int *address) {
   uint8_t changed = insns[0].flags_changed | (count == 2 ? insns[1].flags_changed : 0);
-  struct memo memo = {.first = insns[0].pattern,
-                      .second = count == 2 ? insns[1].pattern : 0,
-                      .live = shape_round_flags(live, changed)};
-  bool known = memo.first && (memo.second || count == 1);
-  uint16_t *chain;
-  const struct memo *before = known ? memo_find(&memo, &chain) : NULL;
-  if (before) {
-    *address = before->address;
-    return before->stencil;
+  struct memo memo = {.found.live = shape_round_flags(live, changed),
+                      .first = insns[0].pattern,
+                      .second = count == 2 ? insns[1].pattern : 0};
+  const bool is_known = memo.first && (memo.second || count == 1);
+  struct found *last = count == 1 && memo.first < PATTERN_LIMIT ? &last_found[memo.first] : NULL;
+  if (is_known) {
+    const struct found *found = last;
+    if (!last || !last->stencil || last->live != memo.found.live) {
+      const struct memo *before = memo_find(&memo);
+      found = before ? &before->found : NULL;
+    }
+    if (found) {
+      if (last)
+        *last = *found;
+      *address = found->address;
+      return stencil_source_at(found->stencil);
+    }
   }
-  memo.stencil = find(insns, count, live, address);
-  if (!memo.stencil && live != FLAGS_ALL)
-    memo.stencil = find(insns, count, FLAGS_ALL, address);
-  memo.address = (int8_t)*address;
-  if (known && memo.stencil)
-    memo_add(&memo, chain);
-  return memo.stencil;
+  const struct stencil *stencil = find(insns, count, live, address);
+  if (!stencil && live != FLAGS_ALL)
+    stencil = find(insns, count, FLAGS_ALL, address);
+  memo.found.address = (int8_t)*address;
+  memo.found.stencil = stencil_source_place(stencil);
+  if (is_known && memo.found.stencil) {
+    memo_add(&memo);
+    if (last)
+      *last = memo.found;
+  }
+  return stencil;
 }
 
 static bool add(const struct insn *insns, unsigned count, uint8_t live) {
   int address;
   const struct stencil *stencil = choose(insns, count, live, &address);
-  if (!stencil || (count == 2 && stencil->flags & STENCIL_REFUSED))
+  if (!stencil)
+    return false;
+  __builtin_prefetch(stencil->reloc); /* to be copied soon, most of them from where nothing was read yet */
+  if (count == 2 && stencil->flags & STENCIL_REFUSED)
     return false;
   out->piece[out->count++] = (struct selected){.insn = insns,
                                                .stencil = stencil,
@@ -229,7 +257,9 @@ static bool mentions_esp(const struct insn *insn) {
 static void select_insns(const struct insn *insns, unsigned count, uint8_t live) {
   struct stack_fold fold;
   enum stack_use use = STACK_NEEDED;
-  if (count == 1)
+  if (in_haste)
+    use = STACK_NEEDED; /* and never behind: folding takes longer than it saves */
+  else if (count == 1)
     use = stack_fold(&fold, insns, live, stack_offset);
   else if (insns[1].flow == FLOW_NEXT && !mentions_esp(&insns[1]))
     use = stack_fold(&fold, insns, FLAGS_ALL, stack_offset);
@@ -312,7 +342,7 @@ static const struct insn *second_branch(const struct insn *insns, const struct u
 static void select_branch(const struct insn *insns, const struct unit *unit, const struct block *block) {
   uint8_t changed = insns[0].flags_changed;
   const struct insn *second = NULL;
-  if (!can_be_repeated(insns) || out->detour_count == UNIT_BLOCK_LIMIT) {
+  if (in_haste || !can_be_repeated(insns) || out->detour_count == UNIT_BLOCK_LIMIT) {
     select_insns(insns, 2, block->live_taken | block->live_next);
     return;
   }
@@ -397,7 +427,7 @@ static void select_block(const struct unit *unit, const struct block *block,
       else
         select_insns(insn, 2, unit->live[i + 1]);
       i++;
-    } else if (!select_repeated(unit, block, i)) {
+    } else if (in_haste || !select_repeated(unit, block, i)) {
       select_insns(insn, 1, unit->live[i]);
     }
   }
@@ -409,6 +439,7 @@ unsigned select_stencils(struct selection *selection, const struct unit *unit,
   /* The second round finds what the first had made; a refused pair needs a third for its parts. */
   enum { ROUNDS = 6 };
   out = selection;
+  in_haste = !options->follow;
   for (unsigned round = 0; round < ROUNDS; round++) {
     missing.count = out->count = out->extra_count = out->detour_count = 0;
     out->repeated = NULL;

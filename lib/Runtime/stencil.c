@@ -5,7 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
-static const char magic[8] = {'u', 'e', 'm', 'u', 's', 't', 'n', '4'};
+static const char magic[8] = {'u', 'e', 'm', 'u', 's', 't', 'n', '5'};
 
 _Static_assert(sizeof(struct stencil) % 4 == 0, "records are addressed in units of 4 bytes");
 
@@ -14,8 +14,16 @@ static size_t record_size(const struct stencil *stencil) {
   return (size + 3) & ~(size_t)3;
 }
 
+/* An entry of the table: where the record is, and bits of its shape's hash that the slot does not show, so that
+ * another shape's record, most likely in memory that nobody has read so far, need not be looked at. */
+enum { ENTRY_BITS = 24, ENTRY_PLACE = (1 << ENTRY_BITS) - 1 };
+
+static uint32_t table_entry(size_t offset, uint64_t hash) {
+  return (uint32_t)(hash >> 56) << ENTRY_BITS | ((uint32_t)(offset / 4) + 1);
+}
+
 static const struct stencil *record_at(const uint8_t *records, uint32_t entry) {
-  return (const struct stencil *)(records + (size_t)(entry - 1) * 4);
+  return (const struct stencil *)(records + (size_t)((entry & ENTRY_PLACE) - 1) * 4);
 }
 
 /* The record of a shape, by an open-addressing table of a power of two. */
@@ -23,6 +31,8 @@ static const struct stencil *find(const uint32_t *table, uint32_t table_size, co
                                   const struct shape *shape, uint64_t hash) {
   uint32_t mask = table_size - 1;
   for (uint32_t slot = (uint32_t)hash & mask; table[slot]; slot = (slot + 1) & mask) {
+    if (table[slot] >> ENTRY_BITS != hash >> 56)
+      continue;
     const struct stencil *stencil = record_at(records, table[slot]);
     if (memcmp(&stencil->shape, shape, sizeof *shape) == 0)
       return stencil;
@@ -32,10 +42,11 @@ static const struct stencil *find(const uint32_t *table, uint32_t table_size, co
 
 static void insert(uint32_t *table, uint32_t table_size, const uint8_t *records, size_t offset) {
   const struct stencil *stencil = (const struct stencil *)(records + offset);
-  uint32_t mask = table_size - 1, slot = (uint32_t)shape_hash(&stencil->shape) & mask;
+  const uint64_t hash = shape_hash(&stencil->shape);
+  uint32_t mask = table_size - 1, slot = (uint32_t)hash & mask;
   while (table[slot])
     slot = (slot + 1) & mask;
-  table[slot] = (uint32_t)(offset / 4) + 1;
+  table[slot] = table_entry(offset, hash);
 }
 
 /* --- Libraries ---------------------------------------------------------------------------------- */
@@ -136,7 +147,7 @@ bool stencil_collection_add(struct stencil_collection *c, const struct stencil_c
     return true;
   struct stencil head = {.shape = s->shape, .size = s->size, .reloc_count = s->reloc_count, .flags = s->flags, .memory = s->memory};
   size_t size = record_size(&head);
-  if (!reserve(c, size) || !table_grow(c))
+  if (c->size / 4 >= ENTRY_PLACE || !reserve(c, size) || !table_grow(c))
     return false;
   uint8_t *record = c->records + c->size;
   memset(record, 0, size);

@@ -86,12 +86,12 @@ struct stencil_code {
 enum { STENCIL_BUILD_ID_SIZE = 20 };
 
 struct stencil_library_header {
-  char magic[8]; /* "uemustn4" */
+  char magic[8]; /* "uemustn5" */
   uint8_t build_id[STENCIL_BUILD_ID_SIZE];
   uint32_t total;    /* bytes, header included */
   uint32_t checksum; /* crc32 of everything, with 0 in this place */
   uint32_t stencil_count;
-  uint32_t table_size, table_offset;   /* uint32_t each: a record's offset / 4 + 1, 0 empty; a power of two */
+  uint32_t table_size, table_offset;   /* uint32_t each: a record's offset / 4 + 1, under 8 bits of its hash; 0 empty; a power of two */
   uint32_t record_size, record_offset; /* the records, one after the other */
 };
 

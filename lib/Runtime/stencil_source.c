@@ -131,9 +131,14 @@ const struct stencil *stencil_source_find(const struct shape *shape) {
   return !stencil && made_here ? stencil_collection_find(made_here, shape) : stencil;
 }
 
-bool stencil_source_is_lasting(const struct stencil *stencil) {
+uint32_t stencil_source_place(const struct stencil *stencil) {
   const uint8_t *at = (const uint8_t *)stencil;
-  return at >= stencil_library_start && at < stencil_library_end;
+  const bool is_built_in = at >= stencil_library_start && at < stencil_library_end;
+  return is_built_in ? (uint32_t)(at - stencil_library_start) : 0;
+}
+
+const struct stencil *stencil_source_at(uint32_t place) {
+  return (const struct stencil *)(stencil_library_start + place);
 }
 
 /* --- Making --------------------------------------------------------------------------------------------------- */

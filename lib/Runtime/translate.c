@@ -288,7 +288,7 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
   } else {
     memcpy(code, stencil_code_bytes(stencil), stencil->size);
   }
-  bool probe = stencil->flags & STENCIL_TAIL_DISPATCH;
+  bool probe = stencil->flags & STENCIL_TAIL_DISPATCH, jumps_to_end = false;
   /* Up to which offset in the stencil how many bytes have been saved; an instruction may have two such fields. */
   unsigned saved = 0, saved_before = 0, saved_at = 0;
   for (unsigned r = 0; r < stencil->reloc_count; r++) {
@@ -310,7 +310,7 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
         store(field, reloc->kind, value);
       }
     } else if (reloc->symbol == STENCIL_NEXT) {
-      continue;
+      jumps_to_end = true;
     } else if (field + 4 != end) {
       patch_jump(reloc, field, &piece->insn[piece->count - 1], block);
     } else if (!probe) {
@@ -324,7 +324,7 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
     }
   }
   /* Jumps to the end, which is known only now. Stencils with one have no fields to shorten. */
-  for (unsigned r = 0; r < stencil->reloc_count; r++) {
+  for (unsigned r = 0; jumps_to_end && r < stencil->reloc_count; r++) {
     const struct stencil_reloc *reloc = &stencil->reloc[r];
     if (reloc->symbol == STENCIL_NEXT)
       store_pc32(code + reloc->offset + (reloc->offset > stencil->memory.modrm ? growth : 0), reloc->addend,

@@ -184,16 +184,19 @@ static const char *opcode_is(uint32_t opcode, uint32_t expected) {
   return opcode == expected || opcode == 0 ? "its" : "another's";
 }
 
-/* What the x87 remembers of its last instruction. */
+/* What the x87 remembers of its last instruction. Zero: a switch to another process has lost it (fpu_images.c); once
+ * more. */
 static void pointers(void) {
   static uint32_t environment[7];
   static double number = 1.5;
   extern char last[], last_store[];
-  __asm__ volatile("fninit; last: fldl %1; fnstenv %0; fstp %%st(0)" : "=m"(environment) : "m"(number));
+  for (int tries = 0; tries < 20 && !environment[3]; tries++)
+    __asm__ volatile("fninit; last: fldl %1; fnstenv %0; fstp %%st(0)" : "=m"(environment) : "m"(number));
   printf("fnstenv: eip %s selector %x opcode %s operand %s\n", environment[3] == (uint32_t)last ? "its" : "another's",
          environment[4] & 0xffff, opcode_is(environment[4] >> 16, 0x505), environment[5] == (uint32_t)&number ? "its" : "another's");
   static uint32_t saved[27];
-  __asm__ volatile("fninit; fld1; last_store: fstpl %1; fnsave %0" : "=m"(saved), "=m"(number));
+  for (int tries = 0; tries < 20 && !saved[3]; tries++)
+    __asm__ volatile("fninit; fld1; last_store: fstpl %1; fnsave %0" : "=m"(saved), "=m"(number));
   printf("fnsave: eip %s opcode %s operand %s\n", saved[3] == (uint32_t)last_store ? "its" : "another's", opcode_is(saved[4] >> 16, 0x51d),
          saved[5] == (uint32_t)&number ? "its" : "another's");
 }

@@ -452,6 +452,21 @@ static bool is_undefined_cut(const uint8_t *bytes, size_t size, bool short_addre
   return at + 1 + modrm + immediate > size;
 }
 
+/* Instructions that the kernel emulates (UMIP), without a look at segments, and arpl. */
+static bool may_write_code(ZydisMnemonic mnemonic) {
+  switch (mnemonic) {
+  case ZYDIS_MNEMONIC_SGDT:
+  case ZYDIS_MNEMONIC_SIDT:
+  case ZYDIS_MNEMONIC_SLDT:
+  case ZYDIS_MNEMONIC_SMSW:
+  case ZYDIS_MNEMONIC_STR:
+  case ZYDIS_MNEMONIC_ARPL: /* writes only what it changes */
+    return true;
+  default:
+    return false;
+  }
+}
+
 static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip, uint32_t mode,
                                struct insn_layout *layout) {
   const ZydisDecoder *by = mode & MODE_CODE16 ? &decoder16 : &decoder;
@@ -496,6 +511,12 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
       memory_operand(op, &zo[i].mem, insn, zi.address_width, mode);
       computed |= is_computed(&zo[i].mem, zi.mnemonic);
       memory |= zo[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN;
+      if (zo[i].mem.segment == ZYDIS_REGISTER_CS && op->written && !(mode & MODE_SEGMENTS) &&
+          !may_write_code(zi.mnemonic)) {
+        make_invalid(insn, eip, zi.length, true); /* nobody writes through CS */
+        memset(layout, 0, sizeof *layout);
+        return INSN_OK;
+      }
       break;
     case ZYDIS_OPERAND_TYPE_IMMEDIATE:
       immediate_operand(op, &zo[i], &zi, insn, &immediates);

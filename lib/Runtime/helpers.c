@@ -117,8 +117,9 @@ static bool pop_word(struct cpu_state *cpu, uint32_t esp, unsigned size, uint32_
   return false;
 }
 
+/* The last one first, as CPUs do. */
 static bool pop_words(struct cpu_state *cpu, unsigned size, uint32_t words[], unsigned count) {
-  for (unsigned i = 0; i < count; i++)
+  for (unsigned i = count; i-- > 0;)
     if (!pop_word(cpu, cpu->gpr[GPR_ESP] + size * i, size, &words[i]))
       return false;
   return true;
@@ -236,7 +237,14 @@ static void far_return(struct cpu_state *cpu, const struct insn *insn) {
   bool interrupt = insn->form.mnemonic != ZYDIS_MNEMONIC_RET;
   uint32_t words[3];
   unsigned count = interrupt ? 3 : 2;
-  if (!pop_words(cpu, size, words, count) || !enter_code(cpu, (uint16_t)words[1], words[0]))
+  if (!pop_words(cpu, size, words, count))
+    return;
+  /* A selector of another privilege level is refused, but AMD's CPUs read the other stack's pointer before. */
+  const uint32_t outer = cpu->gpr[GPR_ESP] + size * count + (interrupt ? 0 : insn->imm[0]);
+  uint32_t unused;
+  if ((words[1] & 3) != 3 && (!pop_word(cpu, outer + size, size, &unused) || !pop_word(cpu, outer, size, &unused)))
+    return;
+  if (!enter_code(cpu, (uint16_t)words[1], words[0]))
     return;
   set_stack(cpu, cpu->gpr[GPR_ESP] + size * count + (interrupt ? 0 : insn->imm[0]));
   if (interrupt)

@@ -38,6 +38,9 @@ def fuzzed(f):
     f.add("fucomi %st(6),%st; rcl $0x2f,%bh", ["fsw=3800"], "O")
     f.add(".byte 0x64,0x67,0xa0,0x10,0x02; .byte 0x67,0xa0,0xfe,0xff # mov %fs:0x210,%al; mov 0xfffe,%al", ["m210=44"])
     f.add(".byte 0x36,0x66,0xf2,0xa7 # repne cmpsw %es:(%edi),%ss:(%esi)", ["esi=ffffffff ecx=5"])
+    # Nobody writes through CS.
+    f.add(".byte 0x2e,0x10,0x3e; .byte 0x2e,0x8b,0x07 # adc %bh,%cs:(%esi)", [""])
+    f.add(".byte 0x2e,0x89,0x07 # mov %eax,%cs:(%edi)", ["", "edi=3"])
     # Loops that end in two ways.
     f.add("1: push %edx; loope 1b", ["ecx=f flags=Z", "ecx=f"])
     f.add("1: push %edx; loopne 1b", ["ecx=f flags=Z", "ecx=f"])
@@ -48,6 +51,8 @@ def fuzzed_amd(f):
     f.needs = "sse4a"
     # What is in place when the second of two pages is missing.
     f.add("popa", ["esp=20000ff0", "esp=20000fe2", "esp=20000ffe"])
+    f.add("lret", ["esp=20000ffe", "esp=20000ffc"])
+    f.add("iret", ["esp=20000ffa", "esp=20000ff0"])
     f.add("fxsave (%edi)", ["edi=20000ff0", "edi=ffffff90", "edi=1ffffff0"])
     f.add("fxrstor (%edi)", ["edi=20000ff0", "edi=ffffff90"])
 

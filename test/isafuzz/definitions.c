@@ -109,6 +109,8 @@ const char *definitions_reason(unsigned groups, const ZydisDecodedInstruction *z
   if (zi->meta.isa_set == ZYDIS_ISA_SET_SVM || zi->meta.isa_set == ZYDIS_ISA_SET_SNP ||
       zi->meta.isa_set == ZYDIS_ISA_SET_AMD_INVLPGB)
     return virtualization;
+  if (zi->meta.isa_ext == ZYDIS_ISA_EXT_PADLOCK)
+    return "VIA's; has no ModRM byte elsewhere, which a page's end shows";
   bool bmi = zi->meta.isa_set == ZYDIS_ISA_SET_BMI1 || zi->meta.isa_set == ZYDIS_ISA_SET_BMI2;
   if (zi->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && !bmi && !(groups & GROUP_VEX))
     return vex;
@@ -121,8 +123,12 @@ const char *definitions_reason(unsigned groups, const ZydisDecodedInstruction *z
   if ((zi->mnemonic == ZYDIS_MNEMONIC_VPINSRD || zi->mnemonic == ZYDIS_MNEMONIC_VPEXTRD) && zi->raw.vex.W)
     return "VEX.W of a general register is ignored by Intel's CPUs, #UD on AMD's";
   enum { LARGEST_VALUE = 80 }; /* bits */
-  if (zi->meta.isa_ext == ZYDIS_ISA_EXT_X87 && zi->address_width == 16 &&
-      zo[0].type == ZYDIS_OPERAND_TYPE_MEMORY && zo[0].size > LARGEST_VALUE)
+  bool is_state = (zi->meta.isa_ext == ZYDIS_ISA_EXT_X87 || zi->mnemonic == ZYDIS_MNEMONIC_FXSAVE ||
+                   zi->mnemonic == ZYDIS_MNEMONIC_FXRSTOR) &&
+                  zo[0].type == ZYDIS_OPERAND_TYPE_MEMORY && zo[0].size > LARGEST_VALUE;
+  bool by_element = zi->mnemonic == ZYDIS_MNEMONIC_VMASKMOVPS || zi->mnemonic == ZYDIS_MNEMONIC_VMASKMOVPD ||
+                    zi->mnemonic == ZYDIS_MNEMONIC_VPMASKMOVD || zi->mnemonic == ZYDIS_MNEMONIC_VPMASKMOVQ;
+  if (zi->address_width == 16 && (is_state || by_element))
     return "a state's 16-bit address that wraps within the operand does not in the emulator";
   if ((zi->mnemonic == ZYDIS_MNEMONIC_FNSTENV || zi->mnemonic == ZYDIS_MNEMONIC_FNSAVE) &&
       zi->operand_width == 16)

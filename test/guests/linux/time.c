@@ -1,4 +1,5 @@
-/* Clocks, sleeping and timers in both widths of time. Output is the same on every run. Compile with -m32.
+/* Clocks, sleeping and timers in both widths of time. Output is the same on every run, also on a machine that is so busy
+ * that seconds pass between two lines. Compile with -m32.
  *
  * guest-test: levels=O2 */
 #define _GNU_SOURCE
@@ -37,7 +38,12 @@ static long long now(void) {
 
 static const char *lasted(long long start, int least) {
   const long long took = now() - start;
-  return took < least ? "too short" : took > least + 2000 ? "too long" : "as asked";
+  return took < least ? "too short" : took > least + 20000 ? "too long" : "as asked";
+}
+
+/* Of `asked` seconds nearly all are left. */
+static const char *left_of(long long asked, long long left) {
+  return left < asked && left > asked - 20 ? "most" : "?";
 }
 
 static void clocks(void) {
@@ -60,7 +66,7 @@ static void clocks(void) {
     long result = syscall(SYS_clock_gettime, clock, &t);
     printf(" %s", result ? strerrorname_np(errno) : "ok");
     result = syscall(403, clock, &t64);
-    printf(" %s", result ? strerrorname_np(errno) : t64.seconds - t.seconds <= 1 ? "ok" : "?");
+    printf(" %s", result ? strerrorname_np(errno) : t64.seconds - t.seconds <= 20 ? "ok" : "?");
     result = syscall(SYS_clock_getres, clock, &t);
     printf(" %s", result ? strerrorname_np(errno) : t.seconds == 0 && t.nanoseconds > 0 ? "ok" : "?");
     result = syscall(406, clock, &t64);
@@ -85,8 +91,9 @@ static void clocks(void) {
 static void adjustments(void) {
   struct timex state = {0};
   const long result = syscall(SYS_adjtimex, &state);
+  /* time() is the time of the last tick */
   printf("adjtimex: %s, %s, tick %ld tolerance %ld precision %ld\n", result >= 0 && result <= 5 ? "ok" : "?",
-         time(NULL) - state.time.tv_sec < 100u ? "now" : "?", state.tick, state.tolerance, state.precision);
+         time(NULL) + 1 - state.time.tv_sec < 100u ? "now" : "?", state.tick, state.tolerance, state.precision);
   struct {
     unsigned modes, padding;
     long long offset, freq, maxerror, esterror;
@@ -115,11 +122,22 @@ static void on_signal(int number) {
   (void)number;
 }
 
-static void interrupt_in(int milliseconds, int flags) {
+/* From 100 ms on, again and again: the first signal may come before what it should interrupt. */
+static void start_interrupting(int flags) {
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags};
-  struct itimerval timer = {.it_value = {0, milliseconds * 1000}};
+  const struct itimerval timer = {{0, 500000}, {0, 100000}};
+  signals = 0;
   sigaction(SIGALRM, &action, NULL);
   setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static long interrupted(long result) {
+  const int error = errno;
+  const struct itimerval never = {{0, 0}, {0, 0}};
+  setitimer(ITIMER_REAL, &never, NULL);
+  printf("%s: ", signals ? "signals came" : "no signal");
+  errno = error;
+  return result;
 }
 
 static void sleeping(void) {
@@ -155,44 +173,43 @@ static void sleeping(void) {
 
   /* A handler ends it, restarting or not, and the rest is told. */
   for (int flags = 0; flags < 2; flags++) {
-    t = (struct time32){5, 0};
+    t = (struct time32){50, 0};
     left = (struct time32){-1, -1};
-    interrupt_in(100, flags ? SA_RESTART : 0);
     start = now();
-    show("nanosleep interrupted", syscall(SYS_nanosleep, &t, &left));
-    printf("  %s, left %d and %s\n", lasted(start, 100), left.seconds,
+    start_interrupting(flags ? SA_RESTART : 0);
+    show("nanosleep", interrupted(syscall(SYS_nanosleep, &t, &left)));
+    printf("  %s, left %s and %s\n", lasted(start, 100), left_of(50, left.seconds),
            left.nanoseconds > 0 && left.nanoseconds < 1000000000 ? "some" : "?");
   }
-  t64 = (struct time64){5, 0};
-  interrupt_in(100, 0);
-  show("clock_nanosleep64 interrupted", syscall(407, CLOCK_REALTIME, 0, &t64, &left64));
-  printf("  left %lld\n", left64.seconds);
-  interrupt_in(100, 0);
-  show("clock_nanosleep64 unwritable", syscall(407, CLOCK_REALTIME, 0, &t64, 4));
-  t64 = (struct time64){time(NULL) + 5, 0};
+  t64 = (struct time64){50, 0};
+  start_interrupting(0);
+  show("clock_nanosleep64", interrupted(syscall(407, CLOCK_REALTIME, 0, &t64, &left64)));
+  printf("  left %s\n", left_of(50, left64.seconds));
+  start_interrupting(0);
+  show("clock_nanosleep64 unwritable", interrupted(syscall(407, CLOCK_REALTIME, 0, &t64, 4)));
+  t64 = (struct time64){time(NULL) + 50, 0};
   left64 = (struct time64){-1, -1};
-  interrupt_in(100, SA_RESTART);
-  show("absolute interrupted", syscall(407, CLOCK_REALTIME, TIMER_ABSTIME, &t64, &left64));
+  start_interrupting(SA_RESTART);
+  show("absolute", interrupted(syscall(407, CLOCK_REALTIME, TIMER_ABSTIME, &t64, &left64)));
   printf("  left %lld\n", left64.seconds);
   show("restart_syscall", syscall(SYS_restart_syscall));
-  printf("signals: %d\n", signals);
 }
 
 /* Stopped and continued, a sleep goes on to its first end. */
 static void stopped(void) {
   const pid_t child = fork();
   if (child == 0) {
-    struct time32 t = {1, 0}, left = {7, 7};
+    struct time32 t = {3, 0}, left = {7, 7};
     const long long start = now();
     const long result = syscall(SYS_nanosleep, &t, &left);
     const long long took = now() - start;
-    _exit(result == 0 && took >= 1000 && took < 1500 ? 1 : 2);
+    _exit(result == 0 && took >= 3000 && took < 4600 ? 1 : 2);
   }
   int status;
   usleep(50000);
   kill(child, SIGSTOP);
   waitpid(child, &status, WUNTRACED);
-  usleep(700000);
+  usleep(2000000);
   kill(child, SIGCONT);
   waitpid(child, &status, 0);
   printf("stopped sleep: %s\n", WIFEXITED(status) && WEXITSTATUS(status) == 1 ? "to its first end" : "?");
@@ -206,10 +223,10 @@ static void interval_timers(void) {
   show("setitimer", setitimer(ITIMER_VIRTUAL, &timer, NULL));
   show("getitimer", getitimer(ITIMER_VIRTUAL, &old));
   printf("  %ld %ld, %s\n", (long)old.it_interval.tv_sec, (long)old.it_interval.tv_usec / 10000,
-         old.it_value.tv_sec == 100 || old.it_value.tv_sec == 99 ? "as set" : "?");
+         old.it_value.tv_sec <= 100 && old.it_value.tv_sec > 80 ? "as set" : "?");
   timer = (struct itimerval){0};
   show("setitimer off", setitimer(ITIMER_VIRTUAL, &timer, &old));
-  printf("  %ld %s\n", (long)old.it_interval.tv_sec, old.it_value.tv_sec >= 99 ? "as set" : "?");
+  printf("  %ld %s\n", (long)old.it_interval.tv_sec, old.it_value.tv_sec > 80 ? "as set" : "?");
   show("setitimer bad", syscall(SYS_setitimer, 9, &timer, 0));
   show("setitimer bad time", syscall(SYS_setitimer, 0, (int[]){0, 0, 0, 1000000}, 0));
   show("setitimer unreadable", syscall(SYS_setitimer, 0, 4, 0));
@@ -219,11 +236,9 @@ static void interval_timers(void) {
   show("getitimer unwritable", syscall(SYS_getitimer, 0, 4));
   show("alarm", alarm(100));
   const int rest = alarm(0);
-  printf("alarm: %s\n", rest == 100 || rest == 99 ? "as set" : "?");
-  signals = 0;
-  interrupt_in(100, 0);
-  pause();
-  printf("alarms: %d\n", signals);
+  printf("alarm: %s\n", rest <= 100 && rest > 80 ? "as set" : "?");
+  start_interrupting(0);
+  show("pause", interrupted(pause()));
 }
 
 static volatile int timer_signal, timer_code, timer_value, timer_number;
@@ -259,10 +274,10 @@ static void posix_timers(void) {
   show("timer_settime64", syscall(409, id, 0, &t64, 0));
   show("timer_gettime64", syscall(408, id, &old64));
   printf("  %lld %lld %s\n", old64.interval.seconds, old64.interval.nanoseconds,
-         old64.value.seconds == 99 || old64.value.seconds == 100 ? "as set" : "?");
+         old64.value.seconds <= 100 && old64.value.seconds > 80 ? "as set" : "?");
   show("timer_gettime", syscall(SYS_timer_gettime, id, &old));
   printf("  %d %d %s\n", old.interval.seconds, old.interval.nanoseconds,
-         old.value.seconds == 99 || old.value.seconds == 100 ? "as set" : "?");
+         old.value.seconds <= 100 && old.value.seconds > 80 ? "as set" : "?");
   show("timer_getoverrun", syscall(SYS_timer_getoverrun, id));
   show("timer_settime nothing", syscall(SYS_timer_settime, id, 0, 0, 0));
   show("timer_settime unreadable", syscall(SYS_timer_settime, id, 0, 4, 0));

@@ -65,6 +65,24 @@ static void find_edges(struct lift_region *region) {
   add_edge(region, entry_block(unit));
 }
 
+/* Does control get from block `from` to block `to`, by whatever way? */
+static bool leads_back(const struct unit *unit, int from, int to) {
+  bool seen[UNIT_BLOCK_LIMIT] = {false};
+  int pending[2 * UNIT_BLOCK_LIMIT + 1];
+  unsigned count = 0;
+  for (pending[count++] = from; count;) {
+    const int b = pending[--count];
+    if (b == to)
+      return true;
+    if (b < 0 || seen[b])
+      continue;
+    seen[b] = true;
+    pending[count++] = unit->block[b].taken;
+    pending[count++] = unit->block[b].next;
+  }
+  return false;
+}
+
 /* --- Variables -------------------------------------------------------------------------------------------
  */
 
@@ -154,7 +172,7 @@ static void go(struct lifter *l, int to, guest_addr eip, uint8_t live) {
   }
   struct values before;
   keep_values(l, &before);
-  if (eip <= l->insn->eip)
+  if (eip <= l->insn->eip && leads_back(&region->source->unit, to, (int)region->block))
     poll(l, eip, region->live_in[to]);
   store_variables(l, region->live_in[to]);
   if (region->predecessors[to] == 1) {
@@ -244,6 +262,16 @@ static bool is_left(const struct insn *insn) {
   return insn->form.mnemonic == ZYDIS_MNEMONIC_FNSTENV || insn->form.mnemonic == ZYDIS_MNEMONIC_FNSAVE;
 }
 
+/* Flags that are not kept for anybody: code that counts all as read, before an indirect jump, has older ones
+ * (docs/flags.md), as it has in stencils. */
+static void forget_dead_flags(struct lifter *l, const struct insn *insn) {
+  const uint8_t dead = (uint8_t)(insn->flags_changed & ~l->flags_live);
+  for (unsigned f = 0; f < FLAG_COUNT; f++)
+    if (dead & 1 << f)
+      l->flag[f] = NULL;
+  l->flags_dirty &= (uint8_t)~dead;
+}
+
 static void lift_insn(struct lifter *l, const struct insn *insn) {
   struct lift_region *region = l->region;
   lift_function *lift = lifter_family(insn);
@@ -261,6 +289,7 @@ static void lift_insn(struct lifter *l, const struct insn *insn) {
     lift_thunk(l, insn, region->source->thunk[region->insn] - 1u);
   } else {
     lift(l, insn);
+    forget_dead_flags(l, insn);
     if (l->failure) {
       l->failure = NULL;
       region_leave(l);

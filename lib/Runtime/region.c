@@ -184,7 +184,7 @@ void region_want(guest_addr eip) {
     unit_settle(eip);
     return;
   }
-  if (!is_hot(eip) || region_queue_has(eip))
+  if (!is_hot(eip))
     return;
   struct region_job *job = region_queue_room() ? malloc(sizeof *job) : NULL;
   if (!job)
@@ -195,6 +195,7 @@ void region_want(guest_addr eip) {
     free(job);
   } else if (engine.options.compile_threads) {
     region_queue_add(job);
+    unit_settle(eip); /* meanwhile nobody need count */
   } else {
     make_now(job);
     free(job);

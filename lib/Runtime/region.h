@@ -9,9 +9,8 @@
 struct region_job {
   struct lift_region_source source;
   struct fetch fetch;
-  uint32_t wishes; /* how often it was asked for */
-  uint64_t began;  /* observe_clock() */
-  bool stale;      /* what it was made from has changed since */
+  uint64_t began; /* observe_clock() */
+  bool stale;     /* what it was made from has changed since */
 };
 
 /* Compiles a job; no lock is needed, and the guest's state must not be in the FPU. As jit_compile_region. */
@@ -23,8 +22,6 @@ void region_finish(const struct jit_interface *compiler, const struct region_job
 /* --- region_queue.c. Engine lock held, as for all but the two of fork.
  * -------------------------------------- */
 
-/* Is a region for eip waiting, or being made? It is wished for once more. */
-bool region_queue_has(guest_addr eip);
 /* Is there room for one more? Not in a process that shares memory with the one that has the thread. */
 bool region_queue_room(void);
 /* Takes the job, from malloc. */

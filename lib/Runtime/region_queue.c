@@ -40,14 +40,10 @@ static void wait_for_change(uint32_t since) {
  */
 
 static struct region_job *take_job(void) {
-  unsigned best = 0;
   if (!waiting_count || __atomic_load_n(&forking, __ATOMIC_SEQ_CST))
     return NULL;
-  for (unsigned i = 1; i < waiting_count; i++)
-    if (waiting[i]->wishes > waiting[best]->wishes)
-      best = i;
-  struct region_job *job = waiting[best];
-  waiting[best] = waiting[--waiting_count];
+  struct region_job *job = waiting[0];
+  memmove(waiting, waiting + 1, --waiting_count * sizeof waiting[0]);
   return job;
 }
 
@@ -109,23 +105,11 @@ static void start(void) {
 /* --- The queue ---------------------------------------------------------------------------------------------
  */
 
-bool region_queue_has(guest_addr eip) {
-  if (working && working->source.unit.entry == eip)
-    return true;
-  for (unsigned i = 0; i < waiting_count; i++)
-    if (waiting[i]->source.unit.entry == eip) {
-      waiting[i]->wishes++;
-      return true;
-    }
-  return false;
-}
-
 bool region_queue_room(void) {
   return waiting_count < QUEUE_LIMIT && !failed && (owner == 0 || owner == getpid());
 }
 
 void region_queue_add(struct region_job *job) {
-  job->wishes = 1;
   waiting[waiting_count++] = job;
   if (!owner)
     start();
@@ -147,7 +131,7 @@ void regions_drop_pages(uint32_t first_page, uint32_t last_page) {
       continue;
     }
     free(waiting[i]);
-    waiting[i] = waiting[--waiting_count];
+    memmove(waiting + i, waiting + i + 1, (--waiting_count - i) * sizeof waiting[0]);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "Observe/guest_names.h"
 
+#include "Linux/process.h"
 #include "Loader/symbols.h"
 #include "Runtime/guest_memory.h"
 
@@ -41,6 +42,15 @@ static struct {
 } names;
 
 void guest_names_set_vdso(guest_addr vdso) { names.vdso = vdso; }
+
+static int lock; /* process_lock() */
+
+void guest_names_forked(void) {
+  lock = 0;
+  names.modules = NULL; /* it may have been changing */
+  names.count = names.room = 0;
+  names.read = false;
+}
 
 /* --- Files ------------------------------------------------------------------------------------------------
  */
@@ -146,7 +156,7 @@ static const struct module *module_of(guest_addr address) {
 /* --- Names
  * ---------------------------------------------------------------------------------------------------- */
 
-struct guest_name guest_name_of(guest_addr address) {
+static struct guest_name find_name(guest_addr address) {
   const struct module *module = module_of(address);
   struct guest_name name = {0};
   if (!module || !module->file)
@@ -156,6 +166,13 @@ struct guest_name guest_name_of(guest_addr address) {
   name.file = module->file->name;
   name.function = symbol ? symbol->name : NULL;
   name.start = module->bias + (symbol ? symbol->address : 0);
+  return name;
+}
+
+struct guest_name guest_name_of(guest_addr address) {
+  process_lock(&lock);
+  const struct guest_name name = find_name(address);
+  process_unlock(&lock);
   return name;
 }
 

@@ -1,7 +1,7 @@
 /* What people call a guest address: the function of the program or library that is mapped there.
  *
  * Which file is mapped where is the host kernel's to say (/proc/self/maps); it is asked, and files are read,
- * when a name is first wanted and after more code was mapped. Not thread-safe: the engine lock is held. */
+ * when a name is first wanted and after more code was mapped. Any thread may ask. */
 #ifndef UEMU_OBSERVE_GUEST_NAMES_H
 #define UEMU_OBSERVE_GUEST_NAMES_H
 
@@ -17,6 +17,9 @@ struct guest_name {
 
 /* The guest's vDSO lies at `vdso`; 0 if there is none. */
 void guest_names_set_vdso(guest_addr vdso);
+
+/* In the child of a fork: whoever was asking is not there. */
+void guest_names_forked(void);
 
 /* The strings stay. */
 struct guest_name guest_name_of(guest_addr address);

@@ -50,6 +50,7 @@ static void unit_added(const struct observed_unit *unit) {
 }
 
 static void forked(void) {
+  guest_names_forked();
   if (options.perf_map)
     perf_map_forked();
   if (options.jitdump)

@@ -16,6 +16,8 @@ static void load(void) {
     interface = dlsym(object, "jit_interface");
   if (!interface)
     snprintf(complaint, sizeof complaint, "%s", dlerror());
+  else
+    interface->set_dump(engine.options.dump_files);
 }
 
 const struct jit_interface *compiler_open(const char **why) {

@@ -142,6 +142,10 @@ struct jit_lift_result {
  * negative errno with result->why set. */
 int jit_lift_program(const struct jit_lift *lift, struct jit_lift_result *result);
 
+/* jit_dump.h */
+struct jit_dump;
+void jit_set_dump(const struct jit_dump *dump);
+
 /* What the shared object offers, by the name jit_interface. */
 struct jit_interface {
   int (*compile_stencils)(const struct stencil_source *, unsigned, const struct stencil_sink *);
@@ -149,6 +153,7 @@ struct jit_interface {
   int (*compile_region)(const struct lift_region_source *, void (*)(const char *), struct jit_region *);
   void (*free_region)(struct jit_region *);
   int (*lift_program)(const struct jit_lift *, struct jit_lift_result *);
+  void (*set_dump)(const struct jit_dump *);
 };
 extern const struct jit_interface jit_interface;
 

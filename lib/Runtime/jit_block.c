@@ -216,20 +216,6 @@ void jit_diagnose(LLVMDiagnosticInfoRef info, void *context) {
   LLVMDisposeMessage(text);
 }
 
-void jit_dump(void (*dump)(const char *text), LLVMModuleRef module, const char *name, const char *stage) {
-  if (!dump)
-    return;
-  char *ir = LLVMPrintModuleToString(module);
-  size_t size = strlen(ir) + 128;
-  char *text = malloc(size);
-  if (text) {
-    snprintf(text, size, "; %s %s\n%s\n", stage, name, ir);
-    dump(text);
-    free(text);
-  }
-  LLVMDisposeMessage(ir);
-}
-
 /* From a lifted module to an object in memory. NULL with block->why set. */
 static LLVMMemoryBufferRef make_object(const struct jit_host *host, struct lifter *lifter, const char *name,
                                        struct jit_block *block) {
@@ -339,6 +325,7 @@ static int compile(const struct jit_host *host, const struct insn *insns, unsign
   snprintf(name, sizeof name, "block_%08x", insns[0].eip);
   block->why[0] = '\0';
   lifter_init(&lifter, LIFT_BLOCK);
+  lifter.annotate = jit_dump_wanted(insns[0].eip);
   lifter.mode = mode->bits;
   lifter.code_high = mode->code_high;
   LLVMContextSetDiagnosticHandler(lifter.context, jit_diagnose, block->why);

@@ -7,4 +7,5 @@ __attribute__((visibility("default"))) const struct jit_interface jit_interface 
     .compile_region = jit_compile_region,
     .free_region = jit_free_region,
     .lift_program = jit_lift_program,
+    .set_dump = jit_set_dump,
 };

@@ -31,10 +31,15 @@ const Elf64_Sym *jit_object_symbols(const struct jit_object *object);
 /* Relocations of its code. */
 const Elf64_Rela *jit_object_relocs(const struct jit_object *object, size_t *count);
 
+/* --- jit_dump.c --------------------------------------------------------------------------------------------- */
+
+/* Are files wanted of code that begins at eip? Then it is to be lifted with annotations. */
+bool jit_dump_wanted(guest_addr eip);
+/* Shows a module, named after its address, as it was `lifted` or `optimised`: in files, where they are wanted; and gives
+ * `dump` its text under a heading, nothing for NULL. */
+void jit_dump(void (*dump)(const char *text), LLVMModuleRef module, const char *name, const char *stage);
 /* --- jit_block.c, jit_region.c ---------------------------------------------------------------------------- */
 
-/* Gives `dump` the module's text under a heading; nothing for NULL. */
-void jit_dump(void (*dump)(const char *text), LLVMModuleRef module, const char *name, const char *stage);
 /* For LLVMContextSetDiagnosticHandler: the first error goes to the string, of JIT_WHY_SIZE bytes. Without a
  * handler LLVM would end the process. */
 enum { JIT_WHY_SIZE = 160 };

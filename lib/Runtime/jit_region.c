@@ -217,6 +217,7 @@ int jit_compile_region(const struct lift_region_source *source, void (*dump)(con
   snprintf(name, sizeof name, "region_%08x", source->unit.entry);
   struct lifter lifter;
   lifter_init(&lifter, LIFT_REGION);
+  lifter.annotate = jit_dump_wanted(source->unit.entry);
   LLVMContextSetDiagnosticHandler(lifter.context, jit_diagnose, region->why);
   int status = -EIO;
   if (lifter_region(&lifter, name, source))

@@ -305,7 +305,7 @@ static void write_filtered(FILE *file, const char *text, const struct jit_guest_
       if (eip && jit_disassemble(code, eip, insn))
         fprintf(file, "\t# %08x  %s\n", eip, insn);
     } else if (strncmp(line, "\t.file\t", 7) != 0 && strncmp(line, ".Ltmp", 5) != 0 &&
-               strncmp(line, ".Lfunc", 6) != 0) {
+               strncmp(line, "\t.cfi_", 6) != 0) {
       fprintf(file, "%.*s\n", (int)length, line);
     }
     line += length + (line[length] == '\n');

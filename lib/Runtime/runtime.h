@@ -58,6 +58,8 @@ struct runtime_hooks {
   uint32_t (*load_segment)(struct cpu_state *cpu, enum segment segment, uint16_t selector);
 };
 
+struct jit_dump;
+
 /* Stencils; those, and regions for what is hot (docs/regions.md); LLVM for every block. */
 enum runtime_tier { RUNTIME_TIER_STENCIL, RUNTIME_TIER_REGION, RUNTIME_TIER_LLVM };
 
@@ -67,6 +69,7 @@ struct runtime_options {
   void (*dump)(const char *text); /* whole modules, with line ends */
   uint32_t region_count;    /* region tier: how often code runs, in stencils, before it is compiled; 0: as is best */
   unsigned compile_threads; /* region tier: 0 compiles while the guest waits, else a thread does */
+  const struct jit_dump *dump_files; /* jit_dump.h: what to write of all that LLVM compiles; NULL: nothing */
   const char *cache_dir; /* where stencils made on demand are kept; NULL: nowhere */
   void (*log)(const char *format, ...) __attribute__((format(printf, 1, 2))); /* one line; may be NULL */
   const struct runtime_observer *observer; /* NULL: nobody watches */

@@ -12,6 +12,7 @@
 #include "Linux/syscall.h"
 #include "Lift/lift_program.h"
 #include "Loader/loader.h"
+#include "Observe/dump_ir.h"
 #include "Observe/guest_names.h"
 #include "Observe/observe.h"
 #include "Observe/statistics.h"
@@ -208,6 +209,8 @@ int main(int argc, char **argv) {
     fail(EXIT_CANNOT_RUN, "the guest's 4 GiB of addresses cannot be reserved: %s", strerror(-status));
   const struct runtime_hooks hooks = {
       .syscall = linux_syscall, .trap = linux_trap, .interrupt = linux_interrupt, .load_segment = linux_load_segment};
+  if (options.dump_files)
+    dump_ir_start(&options.dump, options.dump_dir, warn);
   const bool statistics = log_items & LOG_STATS;
   const struct observe_options observe = {.perf_map = options.perf_map,
                                           .jitdump = options.jitdump,
@@ -219,6 +222,7 @@ int main(int argc, char **argv) {
                                           .compile_threads = options.compile_threads,
                                           .dump_ir = options.dump_ir,
                                           .dump = log_text,
+                                          .dump_files = options.dump_files ? &options.dump : NULL,
                                           .cache_dir = cache_dir(),
                                           .log = log_jit,
                                           .observer = observe_start(&observe),

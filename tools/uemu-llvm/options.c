@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "Linux/syscall.h"
+#include "Observe/dump_ir.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,10 +113,19 @@ static const char *set_cpu(struct options *o, const char *value) {
   return NULL;
 }
 
+/* Without items, or switched on by its variable, to the log. */
 static const char *set_dump_ir(struct options *o, const char *value) {
-  (void)value;
-  o->dump_ir = true;
-  o->tier = RUNTIME_TIER_LLVM;
+  if (!value || strcmp(value, "1") == 0) {
+    o->dump_ir = true;
+    o->tier = RUNTIME_TIER_LLVM;
+    return NULL;
+  }
+  o->dump_files = true;
+  return dump_ir_parse(&o->dump, value);
+}
+
+static const char *set_dump_dir(struct options *o, const char *value) {
+  o->dump_dir = value;
   return NULL;
 }
 
@@ -235,7 +245,10 @@ static const struct option_row rows[] = {
     {NULL, "--tier", "UEMU_TIER", "TIER", "translate with 'stencil' (default), 'region' or 'llvm'", set_tier, NULL, true},
     {NULL, "--region-count", "UEMU_REGION_COUNT", "N", "tier 'region': compile code that has run N times", set_region_count, NULL, true},
     {NULL, "--compile-threads", "UEMU_COMPILE_THREADS", "N", "tier 'region': compile in N threads; 0: while the program waits", set_compile_threads, NULL, true},
-    {NULL, "--dump-ir", "UEMU_DUMP_IR", NULL, "log the LLVM IR of every block run (implies --tier=llvm)", set_dump_ir, NULL, true},
+    {NULL, "--dump-ir", "UEMU_DUMP_IR", "[=ITEMS]", "log the LLVM IR of every block run (implies --tier=llvm); with ITEMS, files",
+     set_dump_ir, NULL, true},
+    {NULL, "--dump-dir", "UEMU_DUMP_DIR", "DIR", "where --dump-ir=lifted,optimized,asm writes a file for each", set_dump_dir, NULL,
+     true},
     {NULL, "--stats", "UEMU_STATS", NULL, "log statistics when the program ends (as -d stats)", set_stats, NULL, true},
     {NULL, "--perf-map", "UEMU_PERF_MAP", NULL, "name translated code for perf in /tmp/perf-PID.map", set_perf_map, NULL, true},
     {NULL, "--jitdump", "UEMU_JITDUMP", "DIR", "give perf inject the code, too: DIR/jit-PID.dump", set_jitdump, NULL, true},
@@ -254,7 +267,7 @@ void options_help(void) {
   for (unsigned i = 0; i < ROW_COUNT; i++) {
     char name[64];
     snprintf(name, sizeof name, "%s%s%s%s%s", rows[i].name ? rows[i].name : "", rows[i].name ? ", " : "",
-             rows[i].long_name, rows[i].argument ? " " : "", rows[i].argument ? rows[i].argument : "");
+             rows[i].long_name, rows[i].argument && rows[i].argument[0] != '[' ? " " : "", rows[i].argument ? rows[i].argument : "");
     printf("  %-28s %s", name, rows[i].help);
     printf(rows[i].variable ? "  [%s]\n" : "\n", rows[i].variable);
   }
@@ -321,7 +334,7 @@ const char *options_parse(struct options *o, int argc, char **argv, char **envir
     if (!row)
       return complain("there is no option '%s' (see -h)", argv[i]);
     char *word = argv[i];
-    bool separate = row->argument && !value;
+    bool separate = row->argument && row->argument[0] != '[' && !value;
     if (separate && i + 1 == argc)
       return complain("option '%s' wants an argument (see -h)", argv[i]);
     if (separate)
@@ -334,6 +347,8 @@ const char *options_parse(struct options *o, int argc, char **argv, char **envir
     }
   }
   o->program = argv + i;
+  if (!complaint && o->dump_files && !o->dump_dir)
+    return "--dump-ir with items wants to be told where to write: --dump-dir DIR (see -h)";
   if (!complaint && (o->functions || o->output) && !o->lift)
     return "-o and --function go with --lift (see -h)";
   if (!complaint && o->lift && !o->output)

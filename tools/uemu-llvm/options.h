@@ -2,6 +2,8 @@
 #ifndef UEMU_TOOL_OPTIONS_H
 #define UEMU_TOOL_OPTIONS_H
 
+#include "Runtime/jit_dump.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,7 +21,10 @@ struct options {
   enum runtime_tier tier;  /* --tier */
   uint32_t region_count;   /* --region-count; 0: the runtime knows best */
   unsigned compile_threads; /* --compile-threads */
-  bool dump_ir;            /* --dump-ir */
+  bool dump_ir;            /* --dump-ir: to the log */
+  bool dump_files;         /* --dump-ir=…: to files */
+  struct jit_dump dump;    /* what of it */
+  const char *dump_dir;    /* --dump-dir; NULL */
   bool perf_map;           /* --perf-map */
   const char *jitdump;     /* --jitdump; NULL */
   bool gdb_jit;            /* --gdb-jit */

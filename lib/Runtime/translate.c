@@ -47,7 +47,7 @@ static void add_fixup(uint8_t *field, int32_t addend, int kind, uint32_t target)
  * regions a loop's jump back is a way out, too, though it leads in again: it is counted, and comes to lead to the
  * region, in the middle of the loop's run. */
 static int block_for_jump(int block, guest_addr from, guest_addr to) {
-  return work.large && to <= from && engine.options.tier == RUNTIME_TIER_REGION ? -1 : block;
+  return to <= from && engine.options.tier == RUNTIME_TIER_REGION ? -1 : block;
 }
 
 /* A jump to guest address `eip`: inside the unit if it is there. `repeats`: it may be a loop's or a call,

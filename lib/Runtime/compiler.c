@@ -38,7 +38,6 @@ const struct jit_interface *compiler_enter(guest_addr eip, struct compiler_fpu *
 }
 
 void compiler_leave(const struct compiler_fpu *fpu) {
-  engine_statistics.compilations++;
-  engine_statistics.compile_nanoseconds += observe_clock() - entered;
+  observe_compiled(entered);
   __asm__ volatile("fxrstor64 %0" : : "m"(fpu->image) : "memory");
 }

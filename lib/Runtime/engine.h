@@ -219,6 +219,8 @@ enum unit_kind unit_kind(const struct code_unit *unit);
 void observe_unit(const struct code_unit *unit);
 /* The time in nanoseconds, if it is to be measured, else 0. */
 uint64_t observe_clock(void);
+/* LLVM was at work since then. */
+void observe_compiled(uint64_t began);
 /* A unit was made of the instructions, which began then. */
 void observe_translated(enum unit_kind kind, const struct insn *insns, unsigned count, uint64_t began);
 

@@ -3,11 +3,13 @@
 #include "Runtime/jit_internal.h"
 #include "Runtime/jit_write.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct jit_dump *files; /* NULL: none are wanted */
+static const struct jit_dump *files;                        /* NULL: none are wanted */
+static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER; /* blocks and regions may be compiled at once */
 static LLVMTargetMachineRef machine;
 
 void jit_set_dump(const struct jit_dump *dump) { files = dump; }
@@ -75,8 +77,11 @@ static void write_files(LLVMModuleRef module, guest_addr eip, const char *what, 
 void jit_dump(void (*dump)(const char *text), LLVMModuleRef module, const char *name, const char *stage) {
   const char *address = strrchr(name, '_');
   const guest_addr eip = address ? (guest_addr)strtoul(address + 1, NULL, 16) : 0;
-  if (jit_dump_wanted(eip))
+  if (jit_dump_wanted(eip)) {
+    pthread_mutex_lock(&writing);
     write_files(module, eip, name, strcmp(stage, "lifted") == 0 ? JIT_DUMP_LIFTED : JIT_DUMP_OPTIMIZED);
+    pthread_mutex_unlock(&writing);
+  }
   if (!dump)
     return;
   char *ir = LLVMPrintModuleToString(module);

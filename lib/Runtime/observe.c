@@ -44,6 +44,11 @@ uint64_t observe_clock(void) {
   return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+void observe_compiled(uint64_t began) {
+  engine_statistics.compilations++;
+  engine_statistics.compile_nanoseconds += observe_clock() - began;
+}
+
 void observe_translated(enum unit_kind kind, const struct insn *insns, unsigned count, uint64_t began) {
   struct statistics_units *made = &engine_statistics.unit[kind];
   made->insns += count;

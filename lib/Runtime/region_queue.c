@@ -76,6 +76,7 @@ static void *work(void *unused) {
     struct jit_region region;
     int status = region_compile(compiler, job, &region);
     engine_lock();
+    observe_compiled(job->began);
     region_finish(compiler, job, status, &region);
     free(job);
     working = NULL;

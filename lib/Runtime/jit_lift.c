@@ -66,19 +66,6 @@ static void tell(const struct insn *insn, bool meaning) {
 /* --- One function -----------------------------------------------------------------------------------------
  */
 
-/* Does the function leave at eip's own instruction for the code of eip? Then that is an instruction which
- * regions do not lift. */
-static bool leaves_for_itself(LLVMValueRef exit, LLVMValueRef function, guest_addr eip) {
-  for (LLVMUseRef use = LLVMGetFirstUse(exit); use; use = LLVMGetNextUse(use)) {
-    LLVMValueRef user = LLVMGetUser(use);
-    LLVMMetadataRef location = LLVMIsACallInst(user) ? LLVMInstructionGetDebugLoc(user) : NULL;
-    if (location && LLVMGetBasicBlockParent(LLVMGetInstructionParent(user)) == function &&
-        LLVMIsTailCall(user) && LLVMDILocationGetLine(location) == eip)
-      return true;
-  }
-  return false;
-}
-
 /* Jumps through the dispatcher to an address that is known go to its code. */
 static void resolve_dispatch(LLVMValueRef function) {
   LLVMValueRef dispatch = LLVMGetNamedFunction(work.lifter.module, "dispatch");
@@ -114,7 +101,7 @@ static LLVMValueRef lift_alone(const struct insn *insn) {
 }
 
 /* The code at eip; NULL if the file has none there. */
-static LLVMValueRef lift_at(LLVMValueRef exit, guest_addr eip) {
+static LLVMValueRef lift_at(guest_addr eip) {
   const struct discover_options options = {.fetch = fetch,
                                            .context = work.lift->code.context,
                                            .has_code = has_code,
@@ -127,12 +114,9 @@ static LLVMValueRef lift_at(LLVMValueRef exit, guest_addr eip) {
     return NULL;
   work.result->needs_return_flags |= unit->needs_return_flags;
   LLVMValueRef function = lifter_region(&work.lifter, "", &work.source);
-  if (leaves_for_itself(exit, function, eip)) {
-    LLVMDeleteFunction(function);
-    for (unsigned i = 0; i < unit->insn_count; i++)
-      if (unit->insn[i].eip == eip)
-        return lift_alone(&unit->insn[i]);
-  }
+  for (unsigned i = 0; !function && i < unit->insn_count; i++)
+    if (unit->insn[i].eip == eip)
+      return lift_alone(&unit->insn[i]);
   /* Those that it leaves to others are told of there. */
   for (unsigned i = 0; i < unit->insn_count; i++)
     if (lift_is_implemented(&unit->insn[i]))
@@ -165,7 +149,7 @@ static void lift_from(LLVMValueRef at) {
     guest_addr eip;
     LLVMValueRef function = NULL;
     if (LLVMIsDeclaration(at) && is_exit(at, &eip)) {
-      function = lift_at(at, eip);
+      function = lift_at(eip);
       work.result->outside += !function;
       work.result->functions += function != NULL;
     }

@@ -230,7 +230,7 @@ struct search {
   size_t count, capacity;
 };
 
-static size_t write_encoding(const struct encoding *e, uint8_t *code) {
+size_t encoding_write(const struct encoding *e, uint8_t *code) {
   size_t n = 0;
   for (unsigned i = 0; i < 2; i++)
     if (e->prefix[i])
@@ -251,7 +251,7 @@ static size_t write_encoding(const struct encoding *e, uint8_t *code) {
 /* Tries one encoding. False: the ModRM byte has no influence, other values are the same. */
 static bool try_encoding(struct search *search, struct encoding *e) {
   uint8_t code[16] = {0};
-  size_t at = write_encoding(e, code);
+  size_t at = encoding_write(e, code);
   code[at] = e->modrm;
   ZydisDecodedInstruction zi;
   ZydisDecodedOperand zo[ZYDIS_MAX_OPERAND_COUNT];
@@ -327,7 +327,7 @@ void definitions_find(struct definitions *d, unsigned groups) {
     d->encoding[i] = search.at[i].encoding;
     if (i == 0 || search.at[i].key != search.at[i - 1].key) {
       uint8_t code[16] = {0};
-      code[write_encoding(&d->encoding[i], code)] = d->encoding[i].modrm;
+      code[encoding_write(&d->encoding[i], code)] = d->encoding[i].modrm;
       ZydisDecodedInstruction zi;
       ZydisDecodedOperand zo[ZYDIS_MAX_OPERAND_COUNT];
       decode(code, sizeof code, &zi, zo);

@@ -21,6 +21,9 @@ struct encoding {
   uint8_t has_modrm, modrm;
 };
 
+/* Writes the encoding up to its opcode; its length. */
+size_t encoding_write(const struct encoding *e, uint8_t *code);
+
 struct definition {
   uint64_t key;
   ZydisMnemonic mnemonic;

@@ -29,6 +29,11 @@ void batch_lay_out(struct job *job, const struct program *programs, unsigned cou
  * not start. */
 bool batch_run(struct fuzzer *fuzzer);
 
+/* --- forms.c -------------------------------------------------------------------------------------------- */
+
+/* Prints the rows of test/guests/checksums.c: those that every CPU has, or the others. */
+void forms_print(const struct definitions *definitions, bool basic);
+
 /* --- compare.c ----------------------------------------------------------------------------------------- */
 
 enum { DIFFERENCE_LIMIT = 400 };

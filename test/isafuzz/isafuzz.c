@@ -224,6 +224,7 @@ static const char usage[] =
     "  --failures N         (20) stop after so many different ones\n"
     "  --coverage           name the definitions that were left out or never executed\n"
     "  --replay CASE        one case, as printed: \"BYTES NAME=VALUE…\"\n"
+    "  --forms basic|others  print the rows of test/guests/checksums.c\n"
     "  --tables             print the tables of undefined flags and of known differences\n";
 
 static _Noreturn void fail_usage(const char *what, const char *which) {
@@ -282,16 +283,16 @@ static void read_options(int argc, char *argv[], struct options *options) {
     FAILURES,
     COVERAGE,
     REPLAY,
+    FORMS,
     TABLE
   };
-  static const struct option names[] = {{"seed", 1, NULL, SEED},         {"count", 1, NULL, COUNT},
-                                        {"seconds", 1, NULL, SECONDS},   {"programs", 1, NULL, PROGRAMS},
-                                        {"states", 1, NULL, STATES},     {"mode", 1, NULL, MODE},
-                                        {"only", 1, NULL, ONLY},         {"with", 1, NULL, WITH},
-                                        {"without", 1, NULL, WITHOUT},   {"exact-flags", 0, NULL, EXACT},
-                                        {"known", 0, NULL, KNOWN},       {"failures", 1, NULL, FAILURES},
-                                        {"coverage", 0, NULL, COVERAGE}, {"replay", 1, NULL, REPLAY},
-                                        {"tables", 0, NULL, TABLE},      {NULL, 0, NULL, 0}};
+  static const struct option names[] = {
+      {"seed", 1, NULL, SEED},         {"count", 1, NULL, COUNT},   {"seconds", 1, NULL, SECONDS},
+      {"programs", 1, NULL, PROGRAMS}, {"states", 1, NULL, STATES}, {"mode", 1, NULL, MODE},
+      {"only", 1, NULL, ONLY},         {"with", 1, NULL, WITH},     {"without", 1, NULL, WITHOUT},
+      {"exact-flags", 0, NULL, EXACT}, {"known", 0, NULL, KNOWN},   {"failures", 1, NULL, FAILURES},
+      {"coverage", 0, NULL, COVERAGE}, {"forms", 1, NULL, FORMS},   {"replay", 1, NULL, REPLAY},
+      {"tables", 0, NULL, TABLE},      {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(argc, argv, "+", names, NULL)) != -1)
     switch (option) {
@@ -337,6 +338,12 @@ static void read_options(int argc, char *argv[], struct options *options) {
     case REPLAY:
       options->replay = optarg;
       break;
+    case FORMS: {
+      static struct definitions definitions;
+      definitions_find(&definitions, options->groups);
+      forms_print(&definitions, !strcmp(optarg, "basic"));
+      exit(0);
+    }
     case TABLE:
       flag_table_print();
       putchar('\n');

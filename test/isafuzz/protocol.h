@@ -20,7 +20,7 @@ enum {
   EDGE_ADDRESS = CODE_ADDRESS + 0x100000,
   EXIT_ADDRESS = CODE_ADDRESS + 0x180000, /* a page with nothing but the programs' exit, in its middle */
   JOB_ADDRESS = 0x30000000,
-  CONTROL_ADDRESS = 0x38000000,
+  CONTROL_ADDRESS = 0x16c53000, /* where no sum of powers of two is */
   READ_ONLY_ADDRESS = CASE_SCRATCH + 0x10000, /* the job's page 0, which cannot be written */
 };
 

@@ -48,6 +48,18 @@ static void find_thunks(struct region_job *job, const struct discover_options *o
   }
 }
 
+/* Is there a jump back to the entry's own code? Without a loop LLVM finds little to save, and an
+ * interpreter's handlers, say, are many. With a count that only tests use, all code is welcome. */
+static bool is_worth_it(const struct unit *unit) {
+  bool loops = engine.region_rounds == 1;
+  for (unsigned b = 0; b < unit->block_count; b++) {
+    const struct block *block = &unit->block[b];
+    const struct insn *last = &unit->insn[block->first + block->count - 1];
+    loops |= block->taken >= 0 && last->target <= last->eip;
+  }
+  return loops;
+}
+
 static bool pages_are_fixed(const struct fetch *fetch) {
   for (unsigned i = 0; i < fetch->page_count; i++)
     if (guest_memory_page(fetch->page[i] << GUEST_PAGE_SHIFT) & GUEST_PAGE_WRITE)
@@ -70,6 +82,8 @@ static const char *prepare(struct region_job *job, guest_addr eip) {
     return "it cannot be fetched";
   if (job->source.unit.needs_return_flags && !engine.return_flags)
     return "flags are returned in it";
+  if (!is_worth_it(&job->source.unit))
+    return "it has no loop";
   find_thunks(job, &options);
   return pages_are_fixed(&job->fetch) ? NULL : "its pages can be written";
 }

@@ -16,12 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { QUEUE_LIMIT = 32 };
 static struct region_job *waiting[QUEUE_LIMIT], *working;
 static unsigned waiting_count;
 static pid_t owner;      /* the process that has the thread; 0: there is none */
+static uint32_t ready;   /* it is where no signal reaches it */
 static bool loading;     /* it is starting, and loads the compiler */
 static bool failed;      /* there will never be one */
 static uint32_t changes; /* counts what the thread and those who fork wait for (futex) */
@@ -32,22 +34,39 @@ static void notify(void) {
   syscall(SYS_futex, &changes, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-static void wait_for_change(uint32_t since) {
-  syscall(SYS_futex, &changes, FUTEX_WAIT, since, NULL, NULL, 0);
+static void wait_for_change(uint32_t since, const struct timespec *limit) {
+  syscall(SYS_futex, &changes, FUTEX_WAIT, since, limit, NULL, 0);
 }
 
 /* --- The thread --------------------------------------------------------------------------------------------
  */
 
+static uint64_t cpu_time(clockid_t clock) {
+  struct timespec time;
+  clock_gettime(clock, &time);
+  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+/* The thread's share of the process' CPU time is a fifth at most: an interpreter has much code that is warm,
+ * and compiling may cost more than it saves. */
+static bool within_budget(void) {
+  enum { SHARE = 5 };
+  return engine.region_rounds == 1 ||
+         cpu_time(CLOCK_THREAD_CPUTIME_ID) * SHARE < cpu_time(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 static struct region_job *take_job(void) {
-  if (!waiting_count || __atomic_load_n(&forking, __ATOMIC_SEQ_CST))
+  if (!waiting_count || !within_budget() || __atomic_load_n(&forking, __ATOMIC_SEQ_CST))
     return NULL;
   struct region_job *job = waiting[0];
   memmove(waiting, waiting + 1, --waiting_count * sizeof waiting[0]);
   return job;
 }
 
+/* The C library's new threads do not block a signal that it keeps for itself, and that is the guest's. */
 static void leave_guest(void) {
+  const uint64_t all = UINT64_MAX;
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all);
   const uint32_t mxcsr = 0x1F80;
   __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
   syscall(SYS_arch_prctl, ARCH_SET_GS, 0);
@@ -56,6 +75,8 @@ static void leave_guest(void) {
 static void *work(void *unused) {
   (void)unused;
   leave_guest();
+  __atomic_store_n(&ready, 1, __ATOMIC_SEQ_CST);
+  notify();
   const char *why;
   const struct jit_interface *compiler = compiler_open(&why);
   if (!compiler)
@@ -67,9 +88,11 @@ static void *work(void *unused) {
   while (compiler) {
     const uint32_t seen = __atomic_load_n(&changes, __ATOMIC_SEQ_CST);
     struct region_job *job = working = take_job();
+    const bool waits = waiting_count > 0;
     engine_unlock();
     if (!job) {
-      wait_for_change(seen);
+      static const struct timespec soon = {.tv_nsec = 20000000};
+      wait_for_change(seen, waits ? &soon : NULL);
       engine_lock();
       continue;
     }
@@ -86,7 +109,7 @@ static void *work(void *unused) {
   return NULL;
 }
 
-/* With all signals blocked, those too that the C library keeps for itself. */
+/* With all signals blocked. */
 static void start(void) {
   const uint64_t all = UINT64_MAX;
   uint64_t old;
@@ -96,7 +119,14 @@ static void start(void) {
     return;
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof all);
+  ready = 0;
   failed = pthread_create(&thread, &attributes, work, NULL) != 0;
+  while (!failed) {
+    const uint32_t seen = __atomic_load_n(&changes, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&ready, __ATOMIC_SEQ_CST))
+      break;
+    wait_for_change(seen, NULL);
+  }
   loading = !failed;
   owner = getpid();
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof old);
@@ -147,7 +177,7 @@ void regions_fork_prepare(void) {
     if ((!working && !loading) || owner != getpid())
       return;
     engine_unlock();
-    wait_for_change(seen);
+    wait_for_change(seen, NULL);
   }
 }
 

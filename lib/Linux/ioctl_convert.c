@@ -164,7 +164,7 @@ int32_t ioctl_interface_list(struct thread *thread, uint32_t fd, uint32_t reques
 
 int32_t ioctl_timeval(struct thread *thread, uint32_t fd, uint32_t request, uint32_t argument) {
   (void)thread;
-  struct timeval host;
+  struct timeval host = {0};
   const int32_t result = call(fd, request, &host);
   if (result < 0)
     return result;
@@ -174,7 +174,7 @@ int32_t ioctl_timeval(struct thread *thread, uint32_t fd, uint32_t request, uint
 
 int32_t ioctl_timespec(struct thread *thread, uint32_t fd, uint32_t request, uint32_t argument) {
   (void)thread;
-  struct timespec host;
+  struct timespec host = {0};
   const int32_t result = call(fd, request, &host);
   return result < 0 ? result : guest_timespec_out(argument, TIME32, &host);
 }

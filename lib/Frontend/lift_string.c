@@ -160,11 +160,14 @@ static LLVMValueRef lift_element(struct lifter *l, const struct insn *insn, cons
   if (s->compares && s->reads_esi)
     from = value_in_temporary(l, from, "r11");
   LLVMValueRef address = s->uses_edi ? element_address(l, insn, GPR_EDI, false, s->bytes, !s->compares) : NULL;
-  /* cmps reads [edi] first: that is the page fault, if both are. */
+  /* cmps reads [edi] first, repeated [esi]: that is the page fault, if both are. */
+  const bool both = s->compares && s->reads_esi, source_first = both && s->repeats;
+  LLVMValueRef source = source_first ? value_in_temporary(l, memory_load(l, type, from), "r14") : NULL;
   LLVMValueRef other = s->compares ? memory_load(l, type, address) : NULL;
-  if (s->compares && s->reads_esi)
+  if (both && !source_first)
     other = value_in_temporary(l, other, "r14");
-  LLVMValueRef source = s->reads_esi ? memory_load(l, type, from) : gpr_read(l, GPR_EAX, s->bytes);
+  if (!source)
+    source = s->reads_esi ? memory_load(l, type, from) : gpr_read(l, GPR_EAX, s->bytes);
   if (s->kind == STRING_MOVS || s->kind == STRING_STOS)
     memory_store(l, address, source);
   for (unsigned reg = 0; reg < GPR_COUNT; reg++)

@@ -171,11 +171,27 @@ static void note_missing(const struct insn *insns, unsigned count, uint8_t live)
   source->live = live;
 }
 
+/* Too many values for the host's registers are fewer with the address computed apart: what is refused as one
+ * stencil may be two. */
+static void split_refused(const struct insn *insn, uint8_t live, unsigned first) {
+  struct insn *parts = &out->extra[out->extra_count];
+  out->count = first;
+  if (add_split(insn, live))
+    return;
+  if (out->extra_count + 2 <= SELECTED_LIMIT && shape_split_address(insn, parts)) {
+    note_missing(&parts[0], 1, 0);
+    note_missing(&parts[1], 1, live);
+  }
+  add(insn, 1, live);
+}
+
 static void add_or_note(const struct insn *insns, unsigned count, uint8_t live) {
   unsigned first = out->count;
   if (count == 1) {
     if (!add_single(insns, live))
       note_missing(insns, 1, live);
+    else if (out->count == first + 1 && out->piece[first].stencil->flags & STENCIL_REFUSED)
+      split_refused(insns, live, first);
   } else if (!add(insns, 2, live)) {
     int address;
     bool refused = choose(insns, 2, live, &address);

@@ -38,6 +38,10 @@ def fuzzed(f):
     f.add("fucomi %st(6),%st; rcl $0x2f,%bh", ["fsw=3800"], "O")
     f.add(".byte 0x64,0x67,0xa0,0x10,0x02; .byte 0x67,0xa0,0xfe,0xff # mov %fs:0x210,%al; mov 0xfffe,%al", ["m210=44"])
     f.add(".byte 0x36,0x66,0xf2,0xa7 # repne cmpsw %es:(%edi),%ss:(%esi)", ["esi=ffffffff ecx=5"])
+    f.add(".byte 0x67,0xf3,0xa6 # repe cmpsb (16-bit addresses)", [""])
+    # More values than registers.
+    f.add(".byte 0x65,0x67,0x80,0x5c,0xf9,0xcd; sahf # sbbb $-51,%gs:-7(%si)", ["esi=20000100", "esi=20000100 flags=C"])
+    f.add(".byte 0x65,0x67,0x18,0x7c,0x70 # sbb %bh,%gs:0x70(%si)", ["esi=20000100 flags=C"])
     # Nobody writes through CS.
     f.add(".byte 0x2e,0x10,0x3e; .byte 0x2e,0x8b,0x07 # adc %bh,%cs:(%esi)", [""])
     f.add(".byte 0x2e,0x89,0x07 # mov %eax,%cs:(%edi)", ["", "edi=3"])

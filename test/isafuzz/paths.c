@@ -15,10 +15,12 @@ struct walk {
   size_t length;
   bool known[PATHS_LIMIT], waiting[PATHS_LIMIT];
   uint32_t undefined[PATHS_LIMIT]; /* before the instruction */
+  uint32_t sum[PATHS_LIMIT];       /* flag_track.sum of some way there */
   struct paths paths;
 };
 
-static void reach(struct walk *walk, int64_t at, uint32_t undefined) {
+static void reach(struct walk *walk, int64_t at, const struct flag_track *track) {
+  const uint32_t undefined = track->undefined;
   /* Into the jump that ends the program: what its bytes are depends on where it lies. */
   enum { JUMP_LENGTH = 5 };
   if (at > (int64_t)walk->length && at < (int64_t)walk->length + JUMP_LENGTH)
@@ -27,6 +29,8 @@ static void reach(struct walk *walk, int64_t at, uint32_t undefined) {
     return;
   if (walk->known[at] && (undefined & ~walk->undefined[at]) == 0)
     return;
+  if (track->sum)
+    walk->sum[at] = track->sum;
   walk->known[at] = walk->waiting[at] = true;
   walk->undefined[at] |= undefined;
 }
@@ -63,21 +67,21 @@ static void visit(struct walk *walk, size_t at) {
     return;
   if (definitions_reason(walk->definitions->groups, &zi, zo))
     walk->paths.excluded = true;
-  struct flag_track track = {.undefined = walk->undefined[at]};
+  struct flag_track track = {.undefined = walk->undefined[at], .sum = walk->sum[at]};
   if (!flag_track_add(&track, &zi, zo))
     walk->paths.reads_undefined = true;
-  walk->paths.undefined |= track.undefined;
+  walk->paths.undefined |= track.undefined | track.at_exits;
   size_t next = at + zi.length;
   if (zi.operand_count_visible && zo[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE && zo[0].imm.is_relative)
-    reach(walk, (int64_t)next + zo[0].imm.value.s, track.undefined);
+    reach(walk, (int64_t)next + zo[0].imm.value.s, &track);
   if (goes_on(&zi))
-    reach(walk, (int64_t)next, track.undefined);
+    reach(walk, (int64_t)next, &track);
 }
 
 struct paths paths_find(const struct definitions *definitions, const uint8_t *code, size_t length) {
   struct walk walk = {.definitions = definitions, .code = code, .length = length};
   bool again = true;
-  reach(&walk, 0, 0);
+  reach(&walk, 0, &(struct flag_track){0});
   while (again && !walk.paths.excluded && !walk.paths.reads_undefined) {
     again = false;
     for (size_t at = 0; at < length; at++)

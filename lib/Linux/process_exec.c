@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -338,4 +339,29 @@ int32_t sys_execveat(struct thread *thread, const uint32_t arg[6]) {
   if (kept >= 0)
     close(kept);
   return error;
+}
+
+void process_take_image(struct process *process, const struct loader_program *program,
+                        const struct loader_image *image) {
+  process->start_code = image->start_code;
+  process->end_code = image->end_code;
+  process->start_data = image->start_data;
+  process->end_data = image->end_data;
+  process->start_brk = image->start_brk;
+  process->start_stack = image->start_stack;
+  process->arg_start = image->arg_start;
+  process->arg_end = image->arg_end;
+  process->env_start = image->env_start;
+  process->env_end = image->env_end;
+  process->auxv_start = image->auxv_start;
+  process->auxv_length = image->auxv_length;
+  process->vdso = image->vdso;
+  process->sigreturn_trampoline = image->sigreturn_trampoline;
+  process->rt_sigreturn_trampoline = image->rt_sigreturn_trampoline;
+  process->personality = image->personality;
+  memcpy(process->exe_path, image->exe_path, sizeof process->exe_path);
+  const char *name = loader_filename(program);
+  const char *slash = strrchr(name, '/');
+  snprintf(process->comm, sizeof process->comm, "%s", slash ? slash + 1 : name);
+  prctl(PR_SET_NAME, process->comm);
 }

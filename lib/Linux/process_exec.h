@@ -9,4 +9,12 @@ int process_open_self(void);
 /* Gives the variables that execve hid from the host's dynamic linker their own names again. */
 void process_unmark_environment(char **environment);
 
+struct process;
+struct loader_program;
+struct loader_image;
+/* Makes *process the one of a program that has been loaded: where its parts lie, its path and name, which the host is told,
+ * too. */
+void process_take_image(struct process *process, const struct loader_program *program,
+                        const struct loader_image *image);
+
 #endif

@@ -22,26 +22,6 @@
 static struct process process;
 static struct thread main_thread;
 
-static void take_image(const struct loader_image *image) {
-  memcpy(process.exe_path, image->exe_path, sizeof process.exe_path);
-  process.start_code = image->start_code;
-  process.end_code = image->end_code;
-  process.start_data = image->start_data;
-  process.end_data = image->end_data;
-  process.start_brk = image->start_brk;
-  process.start_stack = image->start_stack;
-  process.arg_start = image->arg_start;
-  process.arg_end = image->arg_end;
-  process.env_start = image->env_start;
-  process.env_end = image->env_end;
-  process.auxv_start = image->auxv_start;
-  process.auxv_length = image->auxv_length;
-  process.vdso = image->vdso;
-  process.sigreturn_trampoline = image->sigreturn_trampoline;
-  process.rt_sigreturn_trampoline = image->rt_sigreturn_trampoline;
-  process.personality = image->personality;
-}
-
 static _Noreturn void fail(const char *what, const struct loader_error *error) {
   fprintf(stderr, "uemu-native: %s: %s\n", what, error->message);
   exit(loader_exit_status(error));
@@ -91,9 +71,7 @@ int main(int argc, char **argv) {
   struct loader_program *program = loader_open(argv[i], &argv[i], process.sysroot, &error);
   if (!program || loader_load(program, environ, &load, &image, &error) < 0)
     fail(argv[i], &error);
-  take_image(&image);
-  const char *slash = strrchr(loader_filename(program), '/');
-  snprintf(process.comm, sizeof process.comm, "%s", slash ? slash + 1 : loader_filename(program));
+  process_take_image(&process, program, &image);
   proc_publish(&process);
   loader_close(program);
 

@@ -28,7 +28,6 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/personality.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -99,30 +98,6 @@ static uint64_t stack_limit(void) {
            errno == EINVAL ? "RLIMIT_STACK's hard limit is lower" : strerror(errno));
   }
   return limit.rlim_cur;
-}
-
-static void describe_process(const struct loader_program *program, const struct loader_image *image) {
-  process.start_code = image->start_code;
-  process.end_code = image->end_code;
-  process.start_data = image->start_data;
-  process.end_data = image->end_data;
-  process.start_brk = image->start_brk;
-  process.start_stack = image->start_stack;
-  process.arg_start = image->arg_start;
-  process.arg_end = image->arg_end;
-  process.env_start = image->env_start;
-  process.env_end = image->env_end;
-  process.auxv_start = image->auxv_start;
-  process.auxv_length = image->auxv_length;
-  process.vdso = image->vdso;
-  process.sigreturn_trampoline = image->sigreturn_trampoline;
-  process.rt_sigreturn_trampoline = image->rt_sigreturn_trampoline;
-  process.personality = image->personality;
-  memcpy(process.exe_path, image->exe_path, sizeof process.exe_path);
-  const char *name = loader_filename(program);
-  const char *slash = strrchr(name, '/');
-  snprintf(process.comm, sizeof process.comm, "%s", slash ? slash + 1 : name);
-  prctl(PR_SET_NAME, process.comm);
 }
 
 static int lift(void) {
@@ -244,7 +219,7 @@ int main(int argc, char **argv) {
   process.sysroot = options.sysroot;
   process.self_options = options.handed_on;
   process.strace = options.strace;
-  describe_process(program, &image);
+  process_take_image(&process, program, &image);
   guest_names_set_vdso(image.vdso);
   process.at_end = statistics ? statistics_print : NULL;
   proc_publish(&process);

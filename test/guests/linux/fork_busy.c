@@ -1,5 +1,7 @@
 /* Forks while other threads map, unmap and protect memory, and run code for the first time: the child has none of these
  * threads, and must not wait for one.
+ * guest-test: levels=O2
+ * guest-test: seconds=120
  * guest-test: tiers=stencil
  */
 #include <pthread.h>
@@ -9,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHILDREN = 150, PAGE = 4096 };
+enum { CHILDREN = 40, PAGE = 4096 };
 static volatile int is_over;
 
 static void *anonymous(size_t size, int protection) {
@@ -51,7 +53,7 @@ int main(void) {
   for (int i = 0; i < CHILDREN; i++) {
     const pid_t pid = fork();
     if (pid == 0) {
-      alarm(40); /* the parent's own limit is 60 s */
+      alarm(100); /* the parent's own limit is 120 s */
       _exit(runs_new_code(anonymous(PAGE, PROT_READ | PROT_WRITE | PROT_EXEC), i & 127));
     }
     int status = -1;

@@ -160,8 +160,9 @@ static LLVMValueRef lift_element(struct lifter *l, const struct insn *insn, cons
   if (s->compares && s->reads_esi)
     from = value_in_temporary(l, from, "r11");
   LLVMValueRef address = s->uses_edi ? element_address(l, insn, GPR_EDI, false, s->bytes, !s->compares) : NULL;
-  /* cmps reads [edi] first, repeated [esi]: that is the page fault, if both are. */
-  const bool both = s->compares && s->reads_esi, source_first = both && s->repeats;
+  /* cmps reads [edi] first, but `repe cmpsb` on AMD's CPUs [esi]: that is the page fault, if both are. */
+  const bool both = s->compares && s->reads_esi;
+  const bool source_first = both && s->repeats && s->while_equal && s->bytes == 1;
   LLVMValueRef source = source_first ? value_in_temporary(l, memory_load(l, type, from), "r14") : NULL;
   LLVMValueRef other = s->compares ? memory_load(l, type, address) : NULL;
   if (both && !source_first)

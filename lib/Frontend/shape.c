@@ -131,6 +131,18 @@ static int address_operand(const struct insn_form *form) {
   return at;
 }
 
+static bool is_bit_string(const struct insn_form *form) {
+  switch (form->mnemonic) {
+  case ZYDIS_MNEMONIC_BT:
+  case ZYDIS_MNEMONIC_BTC:
+  case ZYDIS_MNEMONIC_BTR:
+  case ZYDIS_MNEMONIC_BTS:
+    return form->op[1].kind == OPERAND_GPR;
+  default:
+    return false;
+  }
+}
+
 static void use_temporary(struct insn_form *form, int at) {
   struct operand *op = &form->op[at];
   form->attributes &= (uint8_t)~INSN_ADDRESS16;
@@ -192,7 +204,8 @@ const struct insn *shape_repeatable_setter(const struct insn *insns, unsigned at
 
 bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
   int at = address_operand(&insn->form);
-  if (at < 0)
+  /* A bit string's offset is added to a 16-bit address before that wraps. */
+  if (at < 0 || (insn->form.attributes & INSN_ADDRESS16 && is_bit_string(&insn->form)))
     return false;
   memset(&parts[0], 0, sizeof parts[0]);
   parts[0].form.mnemonic = ZYDIS_MNEMONIC_LEA;

@@ -2,7 +2,7 @@
  *
  * Jobs have all that the compiler needs, so it runs without a lock; the engine lock is taken to take a job
  * and to publish what became of it. A job whose pages are dropped meanwhile is stale, and what is made of it
- * is thrown away. The job that was asked for most often comes first.
+ * is thrown away. Jobs are done in the order that they came in.
  *
  * The thread is started with the first job, and sleeps when there is none. It is not the guest's: it has no
  * CPU (GS), and no signal is delivered to it. fork(2) waits for the job in work, since a child must not find

@@ -132,7 +132,8 @@ static void try_opcode(struct state *state, const uint8_t *opcode, size_t size) 
 static void test_every_opcode(struct state *state, const uint8_t *escape, size_t size) {
   for (unsigned opcode = 0; opcode < 256; opcode++) {
     uint8_t bytes[3];
-    memcpy(bytes, escape, size);
+    if (size)
+      memcpy(bytes, escape, size);
     bytes[size] = (uint8_t)opcode;
     try_opcode(state, bytes, size + 1);
   }

@@ -21,12 +21,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <llvm-c/Analysis.h>
 #include <llvm-c/Error.h>
 #include <llvm-c/LLJIT.h>
 #include <llvm-c/Orc.h>
 #include <llvm-c/OrcEE.h>
-#include <llvm-c/Transforms/PassBuilder.h>
 
 /* What a straight line of code without allocas or calls has use for; the whole of default<O2> finds
  * nothing more and takes several times as long (docs/orc-tier.md). */
@@ -95,12 +93,6 @@ static struct {
   LLVMOrcJITDylibRef dylib;
   unsigned block_count;
 } orc;
-
-void jit_take_message(char why[JIT_WHY_SIZE], LLVMErrorRef error) {
-  char *message = LLVMGetErrorMessage(error);
-  snprintf(why, JIT_WHY_SIZE, "%s", message);
-  LLVMDisposeErrorMessage(message);
-}
 
 static LLVMOrcObjectLayerRef make_layer(void *context, LLVMOrcExecutionSessionRef session,
                                         const char *triple) {
@@ -206,49 +198,6 @@ static LLVMErrorRef link_object(LLVMMemoryBufferRef object, const char *name, ui
 /* --- One block
  * ---------------------------------------------------------------------------------------------------- */
 
-/* Inline assembly that cannot have its registers, and the like. */
-void jit_diagnose(LLVMDiagnosticInfoRef info, void *context) {
-  char *why = context;
-  if (LLVMGetDiagInfoSeverity(info) != LLVMDSError || why[0])
-    return;
-  char *text = LLVMGetDiagInfoDescription(info);
-  snprintf(why, JIT_WHY_SIZE, "%s", text);
-  LLVMDisposeMessage(text);
-}
-
-/* From a lifted module to an object in memory. NULL with block->why set. */
-static LLVMMemoryBufferRef make_object(const struct jit_host *host, struct lifter *lifter, const char *name,
-                                       struct jit_block *block) {
-  char *message = NULL;
-  jit_dump(host->dump, lifter->module, name, "lifted");
-  if (LLVMVerifyModule(lifter->module, LLVMReturnStatusAction, &message)) {
-    snprintf(block->why, sizeof block->why, "invalid IR: %s", message);
-    LLVMDisposeMessage(message);
-    return NULL;
-  }
-  LLVMDisposeMessage(message);
-  LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-  LLVMErrorRef error = LLVMRunPasses(lifter->module, pipeline, orc.machine, options);
-  LLVMDisposePassBuilderOptions(options);
-  if (error) {
-    jit_take_message(block->why, error);
-    return NULL;
-  }
-  jit_dump(host->dump, lifter->module, name, "optimised");
-  LLVMMemoryBufferRef object = NULL;
-  message = NULL;
-  bool failed =
-      LLVMTargetMachineEmitToMemoryBuffer(orc.machine, lifter->module, LLVMObjectFile, &message, &object);
-  if (failed && !block->why[0])
-    snprintf(block->why, sizeof block->why, "%s", message);
-  LLVMDisposeMessage(message);
-  if (object && block->why[0]) {
-    LLVMDisposeMemoryBuffer(object);
-    object = NULL;
-  }
-  return object;
-}
-
 static int place(const struct jit_host *host, LLVMMemoryBufferRef object, const char *name,
                  struct jit_block *block) {
   uintptr_t address = 0;
@@ -335,7 +284,8 @@ static int compile(const struct jit_host *host, const struct insn *insns, unsign
     status = -ENOTSUP;
   } else {
     block->insn_count = lifter.position + 1;
-    LLVMMemoryBufferRef object = make_object(host, &lifter, name, block);
+    const struct jit_emit emit = {orc.machine, pipeline, name, insns[0].eip, host->dump};
+    LLVMMemoryBufferRef object = jit_make_object(&emit, lifter.module, block->why);
     if (object)
       status = place(host, object, name, block);
     if (status == 0)

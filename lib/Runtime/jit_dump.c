@@ -74,12 +74,11 @@ static void write_files(LLVMModuleRef module, guest_addr eip, const char *what, 
     write_asm(module, eip, heading);
 }
 
-void jit_dump(void (*dump)(const char *text), LLVMModuleRef module, const char *name, const char *stage) {
-  const char *address = strrchr(name, '_');
-  const guest_addr eip = address ? (guest_addr)strtoul(address + 1, NULL, 16) : 0;
+void jit_dump(void (*dump)(const char *text), LLVMModuleRef module, const char *name, guest_addr eip,
+              enum jit_dump_stage stage) {
   if (jit_dump_wanted(eip)) {
     pthread_mutex_lock(&writing);
-    write_files(module, eip, name, strcmp(stage, "lifted") == 0 ? JIT_DUMP_LIFTED : JIT_DUMP_OPTIMIZED);
+    write_files(module, eip, name, stage);
     pthread_mutex_unlock(&writing);
   }
   if (!dump)
@@ -88,7 +87,7 @@ void jit_dump(void (*dump)(const char *text), LLVMModuleRef module, const char *
   size_t size = strlen(ir) + 128;
   char *text = malloc(size);
   if (text) {
-    snprintf(text, size, "; %s %s\n%s\n", stage, name, ir);
+    snprintf(text, size, "; %s %s\n%s\n", stage == JIT_DUMP_LIFTED ? "lifted" : "optimised", name, ir);
     dump(text);
     free(text);
   }

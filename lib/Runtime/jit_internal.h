@@ -4,6 +4,7 @@
 
 #include "Frontend/lift.h"
 #include "Frontend/lift_internal.h"
+#include "Runtime/jit_dump.h"
 #include "Runtime/stencil.h"
 
 #include <elf.h>
@@ -35,16 +36,32 @@ const Elf64_Rela *jit_object_relocs(const struct jit_object *object, size_t *cou
 
 /* Are files wanted of code that begins at eip? Then it is to be lifted with annotations. */
 bool jit_dump_wanted(guest_addr eip);
-/* Shows a module, named after its address, as it was `lifted` or `optimised`: in files, where they are wanted; and gives
- * `dump` its text under a heading, nothing for NULL. */
-void jit_dump(void (*dump)(const char *text), LLVMModuleRef module, const char *name, const char *stage);
-/* --- jit_block.c, jit_region.c ---------------------------------------------------------------------------- */
+/* Shows a module of the code at eip at a stage, JIT_DUMP_LIFTED or JIT_DUMP_OPTIMIZED: in files, where they are wanted; and
+ * gives `dump` its text under a heading, nothing for NULL. */
+void jit_dump(void (*dump)(const char *text), LLVMModuleRef module, const char *name, guest_addr eip,
+              enum jit_dump_stage stage);
+
+/* --- jit_emit.c --------------------------------------------------------------------------------------------- */
 
 /* For LLVMContextSetDiagnosticHandler: the first error goes to the string, of JIT_WHY_SIZE bytes. Without a
  * handler LLVM would end the process. */
 enum { JIT_WHY_SIZE = 160 };
 void jit_diagnose(LLVMDiagnosticInfoRef info, void *why);
 void jit_take_message(char why[JIT_WHY_SIZE], LLVMErrorRef error);
+/* Is the module good IR? Else `why` says what is wrong. */
+bool jit_verify(LLVMModuleRef module, char why[JIT_WHY_SIZE]);
+
+/* How a module becomes an object. */
+struct jit_emit {
+  LLVMTargetMachineRef machine;
+  const char *passes;
+  const char *name;               /* of its function … */
+  guest_addr eip;                 /* … which is the code here */
+  void (*dump)(const char *text); /* for jit_dump */
+};
+/* Verifies, shows, optimises and compiles the module, of a context with jit_diagnose and the same `why`, which is empty. The
+ * caller disposes of the object. NULL with `why` set. */
+LLVMMemoryBufferRef jit_make_object(const struct jit_emit *emit, LLVMModuleRef module, char why[JIT_WHY_SIZE]);
 
 /* --- jit_check.c -------------------------------------------------------------------------------------------- */
 

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <llvm-c/Analysis.h>
 #include <llvm-c/DebugInfo.h>
 
 enum { NAME_SIZE = 160 };
@@ -185,14 +184,9 @@ static void name_functions(void) {
 
 static int write_module(void) {
   const struct jit_lift *lift = work.lift;
-  char *message = NULL;
   LLVMDIBuilderFinalize(work.lifter.debug);
   jit_annotate(work.lifter.module, &lift->code);
-  const bool broken = LLVMVerifyModule(work.lifter.module, LLVMReturnStatusAction, &message);
-  if (broken)
-    snprintf(work.result->why, sizeof work.result->why, "invalid IR: %s", message);
-  LLVMDisposeMessage(message);
-  if (broken)
+  if (!jit_verify(work.lifter.module, work.result->why))
     return -EIO;
   if (lift->format == JIT_FORMAT_BITCODE)
     return jit_write_bitcode(work.lifter.module, lift->path, work.result->why);

@@ -16,9 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <llvm-c/Analysis.h>
 #include <llvm-c/Support.h>
-#include <llvm-c/Transforms/PassBuilder.h>
 
 /* What default<O2> has for a function without allocas and globals, and in its order; docs/regions.md has what
  * was measured. */
@@ -169,36 +167,6 @@ static int take_object(struct jit_region *region, LLVMMemoryBufferRef buffer) {
 /* --- Compiling ---------------------------------------------------------------------------------------------
  */
 
-static int compile(struct lifter *lifter, const char *name, void (*dump)(const char *text),
-                   struct jit_region *region) {
-  char *message = NULL;
-  jit_dump(dump, lifter->module, name, "lifted");
-  bool broken = LLVMVerifyModule(lifter->module, LLVMReturnStatusAction, &message);
-  if (broken)
-    snprintf(region->why, sizeof region->why, "invalid IR: %s", message);
-  LLVMDisposeMessage(message);
-  if (broken)
-    return -EIO;
-  LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-  LLVMErrorRef error = LLVMRunPasses(lifter->module, pipeline, machine, options);
-  LLVMDisposePassBuilderOptions(options);
-  if (error) {
-    jit_take_message(region->why, error);
-    return -EIO;
-  }
-  jit_dump(dump, lifter->module, name, "optimised");
-  LLVMMemoryBufferRef object = NULL;
-  message = NULL;
-  if (LLVMTargetMachineEmitToMemoryBuffer(machine, lifter->module, LLVMObjectFile, &message, &object) &&
-      !region->why[0])
-    snprintf(region->why, sizeof region->why, "%s", message);
-  LLVMDisposeMessage(message);
-  int status = region->why[0] ? -EIO : take_object(region, object);
-  if (object)
-    LLVMDisposeMemoryBuffer(object);
-  return status;
-}
-
 int jit_compile_region(const struct lift_region_source *source, void (*dump)(const char *text),
                        struct jit_region *region) {
   char name[24], *message = NULL;
@@ -219,11 +187,15 @@ int jit_compile_region(const struct lift_region_source *source, void (*dump)(con
   lifter_init(&lifter, LIFT_REGION);
   lifter.annotate = jit_dump_wanted(source->unit.entry);
   LLVMContextSetDiagnosticHandler(lifter.context, jit_diagnose, region->why);
-  int status = -EIO;
+  const struct jit_emit emit = {machine, pipeline, name, source->unit.entry, dump};
+  LLVMMemoryBufferRef object = NULL;
   if (lifter_region(&lifter, name, source))
-    status = compile(&lifter, name, dump, region);
+    object = jit_make_object(&emit, lifter.module, region->why);
   else
     snprintf(region->why, sizeof region->why, "%s", lifter.failure);
+  int status = object ? take_object(region, object) : -EIO;
+  if (object)
+    LLVMDisposeMemoryBuffer(object);
   lifter_dispose(&lifter);
   if (status < 0)
     jit_free_region(region);

@@ -1,6 +1,7 @@
 /* Leaving lifted code: fall-through, branches, calls and returns, helpers and traps. */
 #include "Frontend/lift.h"
 #include "Frontend/lift_internal.h"
+#include "Frontend/lift_support.h"
 #include "Runtime/helpers.h"
 
 #include <Zydis/Zydis.h>
@@ -137,7 +138,8 @@ static void forget_flags(struct lifter *l) {
   l->compare[0] = l->compare[1] = l->above = NULL;
 }
 
-LLVMValueRef control_call(struct lifter *l, const char *symbol, LLVMValueRef eip) {
+/* Calls the symbol and goes on with the registers that it returns; its eip. */
+static LLVMValueRef call_and_go_on(struct lifter *l, const char *symbol, LLVMValueRef eip) {
   LLVMValueRef result = call(l, symbol, eip);
   take_registers(l, result);
   forget_flags(l);
@@ -153,13 +155,24 @@ void control_expect(struct lifter *l, LLVMValueRef condition, LLVMBasicBlockRef 
   LLVMSetMetadata(branch, LLVMGetMDKindIDInContext(l->context, "prof", 4), LLVMMetadataAsValue(l->context, node));
 }
 
+void control_guest_call(struct lifter *l, const char *symbol, LLVMValueRef target, LLVMValueRef back) {
+  control_store_flags(l, l->flags_live);
+  LLVMValueRef eip = call_and_go_on(l, symbol, target);
+  LLVMBasicBlockRef paired = control_block(l, "paired"), mispaired = control_block(l, "mispaired");
+  control_expect(l, LLVMBuildICmp(l->builder, LLVMIntEQ, eip, back, ""), paired, mispaired);
+  LLVMPositionBuilderAtEnd(l->builder, mispaired);
+  control_tail_call(l, "mispaired", eip);
+  l->ended = false;
+  LLVMPositionBuilderAtEnd(l->builder, paired);
+}
+
 void control_helper(struct lifter *l, unsigned helper, LLVMValueRef eip) {
   if (l->setting == LIFT_REGION) {
     region_leave(l);
     return;
   }
   control_store_flags(l, FLAGS_ALL);
-  control_call(l, helper_symbol(helper), eip);
+  call_and_go_on(l, helper_symbol(helper), eip);
   l->gpr_dirty = l->xmm_dirty = 0;
   l->helped = true;
 }
@@ -174,8 +187,7 @@ void control_trap(struct lifter *l, unsigned helper, LLVMValueRef eip) {
 }
 
 void control_fault_if(struct lifter *l, LLVMValueRef condition, unsigned helper) {
-  LLVMBasicBlockRef fault = LLVMAppendBasicBlockInContext(l->context, l->function, "fault");
-  LLVMBasicBlockRef on = LLVMAppendBasicBlockInContext(l->context, l->function, "on");
+  LLVMBasicBlockRef fault = control_block(l, "fault"), on = control_block(l, "on");
   LLVMBuildCondBr(l->builder, condition, fault, on);
   LLVMPositionBuilderAtEnd(l->builder, fault);
   LLVMValueRef gpr[GPR_COUNT], xmm[GUEST_XMM_COUNT];
@@ -283,14 +295,7 @@ static void lift_call(struct lifter *l, const struct insn *insn) {
     region_call(l, insn, target);
     return;
   }
-  control_store_flags(l, l->flags_live);
-  LLVMValueRef eip = control_call(l, target ? "dispatch" : "callee", target);
-  LLVMBasicBlockRef paired = LLVMAppendBasicBlockInContext(l->context, l->function, "paired");
-  LLVMBasicBlockRef mispaired = LLVMAppendBasicBlockInContext(l->context, l->function, "mispaired");
-  control_expect(l, LLVMBuildICmp(l->builder, LLVMIntEQ, eip, back, ""), paired, mispaired);
-  LLVMPositionBuilderAtEnd(l->builder, mispaired);
-  control_tail_call(l, "mispaired", eip);
-  LLVMPositionBuilderAtEnd(l->builder, paired);
+  control_guest_call(l, target ? "dispatch" : "callee", target, back);
   control_tail_call(l, "next", NULL);
 }
 

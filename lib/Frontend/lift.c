@@ -106,8 +106,12 @@ LLVMValueRef lifter_symbol(struct lifter *l, const char *name) {
   return function;
 }
 
-static void set_string_attribute(struct lifter *l, LLVMValueRef function, const char *key, const char *value) {
-  LLVMAddAttributeAtIndex(function, LLVMAttributeFunctionIndex,
+void lifter_set_attribute(struct lifter *l, const char *name) {
+  LLVMAddAttributeAtIndex(l->function, LLVMAttributeFunctionIndex, attribute(l, name));
+}
+
+void lifter_set_string_attribute(struct lifter *l, const char *key, const char *value) {
+  LLVMAddAttributeAtIndex(l->function, LLVMAttributeFunctionIndex,
                           LLVMCreateStringAttribute(l->context, key, (unsigned)strlen(key), value,
                                                     (unsigned)strlen(value)));
 }
@@ -115,7 +119,7 @@ static void set_string_attribute(struct lifter *l, LLVMValueRef function, const 
 void lifter_start_function(struct lifter *l, const char *name) {
   l->function = LLVMAddFunction(l->module, name, l->function_type);
   abi_apply(l, l->function);
-  set_string_attribute(l, l->function, "no-jump-tables", "true");
+  lifter_set_string_attribute(l, "no-jump-tables", "true");
   LLVMPositionBuilderAtEnd(l->builder, LLVMAppendBasicBlockInContext(l->context, l->function, "entry"));
   static const char *const names[GPR_COUNT] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
   for (unsigned i = 0; i < GPR_COUNT; i++) {

@@ -17,6 +17,9 @@ LLVMValueRef lifter_symbol(struct lifter *l, const char *name);
 /* The name of helper number `helper`. */
 const char *helper_symbol(unsigned helper);
 
+/* Gives the function being lifted an attribute: of LLVM's own, or a string. */
+void lifter_set_attribute(struct lifter *l, const char *name);
+void lifter_set_string_attribute(struct lifter *l, const char *key, const char *value);
 /* Starts a function: registers are its parameters, flags in the register file. */
 void lifter_start_function(struct lifter *l, const char *name);
 /* The family function of an instruction; NULL if there is none. */
@@ -34,8 +37,9 @@ void control_store_flags(struct lifter *l, uint8_t wanted);
 void control_tail_call(struct lifter *l, const char *symbol, LLVMValueRef eip);
 /* Branches to `usual` if the condition holds; to `rare`, hardly ever, if not. */
 void control_expect(struct lifter *l, LLVMValueRef condition, LLVMBasicBlockRef usual, LLVMBasicBlockRef rare);
-/* Calls the symbol and goes on with the registers that it returns; its eip. */
-LLVMValueRef control_call(struct lifter *l, const char *symbol, LLVMValueRef eip);
+/* The host call of a guest call whose return address has been pushed: of the symbol, with the eip that it is to go to, or
+ * NULL. Goes on with the registers that it returns, unless it comes back to another eip than `back`. */
+void control_guest_call(struct lifter *l, const char *symbol, LLVMValueRef target, LLVMValueRef back);
 
 /* lift_region.c: what the functions of control.c do in a region. */
 void region_next(struct lifter *l);

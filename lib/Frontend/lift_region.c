@@ -142,10 +142,24 @@ static void take_values(struct lifter *l, const struct values *values) {
 /* --- Edges ------------------------------------------------------------------------------------------------
  */
 
+void region_exit_name(char name[REGION_EXIT_NAME], guest_addr eip) {
+  snprintf(name, REGION_EXIT_NAME, "exit_%08x", eip);
+}
+
+bool region_exit_address(const char *name, guest_addr *eip) {
+  unsigned value;
+  int end = 0;
+  if (strlen(name) != REGION_EXIT_NAME - 1 || sscanf(name, "exit_%8x%n", &value, &end) != 1 ||
+      end != REGION_EXIT_NAME - 1)
+    return false;
+  *eip = value;
+  return true;
+}
+
 /* Out of the region, to the code of guest address eip, which reads the flags in `live`. */
 static void leave_to(struct lifter *l, guest_addr eip, uint8_t live) {
-  char name[16];
-  snprintf(name, sizeof name, "exit_%08x", eip);
+  char name[REGION_EXIT_NAME];
+  region_exit_name(name, eip);
   control_store_flags(l, live);
   control_tail_call(l, name, NULL);
 }
@@ -225,17 +239,9 @@ void region_leave(struct lifter *l) {
  * -------------------------------------------------------------------------------------------------- */
 
 void region_call(struct lifter *l, const struct insn *insn, LLVMValueRef target) {
-  char name[16];
-  snprintf(name, sizeof name, "exit_%08x", insn->target);
-  control_store_flags(l, l->flags_live);
-  LLVMValueRef eip = control_call(l, target ? "dispatch" : name, target);
-  LLVMBasicBlockRef paired = control_block(l, "paired"), mispaired = control_block(l, "mispaired");
-  LLVMValueRef back = lifter_const(l, 4, insn_next(insn));
-  control_expect(l, LLVMBuildICmp(l->builder, LLVMIntEQ, eip, back, ""), paired, mispaired);
-  LLVMPositionBuilderAtEnd(l->builder, mispaired);
-  control_tail_call(l, "mispaired", eip);
-  LLVMPositionBuilderAtEnd(l->builder, paired);
-  l->ended = false;
+  char name[REGION_EXIT_NAME];
+  region_exit_name(name, insn->target);
+  control_guest_call(l, target ? "dispatch" : name, target, lifter_const(l, 4, insn_next(insn)));
 }
 
 /* A call that only reads its own address: what is on the stack is pushed, and popped again. */
@@ -327,22 +333,14 @@ static void lift_block(struct lifter *l, unsigned b) {
     region_next(l);
 }
 
-static void set_attribute(struct lifter *l, const char *name) {
-  unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
-  LLVMAddAttributeAtIndex(l->function, LLVMAttributeFunctionIndex,
-                          LLVMCreateEnumAttribute(l->context, kind, 0));
-}
-
 LLVMValueRef lifter_region(struct lifter *l, const char *name, const struct lift_region_source *source) {
-  static const char no_builtins[] = "no-builtins";
   const struct unit *unit = &source->unit;
   struct lift_region region = {.source = source};
   l->region = &region;
   lifter_start_function(l, name);
-  LLVMAddAttributeAtIndex(l->function, LLVMAttributeFunctionIndex,
-                          LLVMCreateStringAttribute(l->context, no_builtins, sizeof no_builtins - 1, "", 0));
-  set_attribute(l, "null_pointer_is_valid"); /* guest address 0 may be mapped */
-  set_attribute(l, "noredzone");
+  lifter_set_string_attribute(l, "no-builtins", "");
+  lifter_set_attribute(l, "null_pointer_is_valid"); /* guest address 0 may be mapped */
+  lifter_set_attribute(l, "noredzone");
   l->zero = LLVMConstNull(l->i32);
   find_edges(&region);
   make_variables(l);

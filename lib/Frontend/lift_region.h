@@ -16,6 +16,11 @@
 #include "Frontend/lift.h"
 #include "Frontend/region_source.h"
 
+/* The name of the code of a guest address outside; and the address, if it is such a name. */
+enum { REGION_EXIT_NAME = sizeof "exit_XXXXXXXX" };
+void region_exit_name(char name[REGION_EXIT_NAME], guest_addr eip);
+bool region_exit_address(const char *name, guest_addr *eip);
+
 /* Lifts the unit, entered at unit.entry, to the function `name` in a lifter of setting LIFT_REGION. NULL, with
  * l->failure set and nothing left in the module, if the first instruction must be left to the code outside. */
 LLVMValueRef lifter_region(struct lifter *l, const char *name, const struct lift_region_source *source);

@@ -35,21 +35,19 @@ static struct {
 /* Is it the code of a guest address, defined or not? */
 static bool is_exit(LLVMValueRef function, guest_addr *eip) {
   size_t length;
-  const char *name = LLVMGetValueName2(function, &length);
-  unsigned value;
-  int end = 0;
-  if (length != 13 || sscanf(name, "exit_%8x%n", &value, &end) != 1 || end != 13)
-    return false;
-  *eip = value;
-  return true;
+  return region_exit_address(LLVMGetValueName2(function, &length), eip);
 }
 
-static void exit_name(char name[NAME_SIZE], guest_addr eip) { snprintf(name, NAME_SIZE, "exit_%08x", eip); }
+static LLVMValueRef exit_at(guest_addr eip) {
+  char name[REGION_EXIT_NAME];
+  region_exit_name(name, eip);
+  return lifter_symbol(&work.lifter, name);
+}
 
 /* Functions that are known already are not lifted into others. */
 static bool has_code(guest_addr eip) {
-  char name[NAME_SIZE];
-  exit_name(name, eip);
+  char name[REGION_EXIT_NAME];
+  region_exit_name(name, eip);
   return eip != work.entry && LLVMGetNamedFunction(work.lifter.module, name) != NULL;
 }
 
@@ -76,9 +74,8 @@ static void resolve_dispatch(LLVMValueRef function) {
     LLVMValueRef eip = LLVMGetOperand(user, ABI_EIP);
     if (!LLVMIsAConstantInt(eip))
       continue;
-    char name[NAME_SIZE];
-    exit_name(name, (guest_addr)LLVMConstIntGetZExtValue(eip));
-    LLVMSetOperand(user, (unsigned)LLVMGetNumOperands(user) - 1, lifter_symbol(&work.lifter, name));
+    LLVMSetOperand(user, (unsigned)LLVMGetNumOperands(user) - 1,
+                   exit_at((guest_addr)LLVMConstIntGetZExtValue(eip)));
   }
 }
 
@@ -136,12 +133,6 @@ static void define(LLVMValueRef exit, LLVMValueRef function) {
   LLVMSetValueName2(function, name, length);
 }
 
-static LLVMValueRef declare(guest_addr eip) {
-  char name[NAME_SIZE];
-  exit_name(name, eip);
-  return lifter_symbol(&work.lifter, name);
-}
-
 /* From a function of the module on, which are in the order of time: what is new comes last. */
 static void lift_from(LLVMValueRef at) {
   for (LLVMValueRef next; at; at = next) {
@@ -161,10 +152,10 @@ static void lift_from(LLVMValueRef at) {
 static void lift_all(void) {
   guest_addr eip;
   for (unsigned i = 0; i < work.lift->root_count; i++)
-    declare(work.lift->root[i]);
+    exit_at(work.lift->root[i]);
   lift_from(LLVMGetFirstFunction(work.lifter.module));
   while (work.lift->more(work.lift->code.context, &eip))
-    lift_from(declare(eip));
+    lift_from(exit_at(eip));
 }
 
 /* Roots get names that other programs can link to. */

@@ -74,11 +74,9 @@ static int place_sections(struct jit_region *region, const struct jit_object *o,
 }
 
 static bool outside(const char *name, struct jit_region_reloc *reloc) {
-  unsigned eip;
   int symbol = jit_symbol_of(name);
-  if (sscanf(name, "exit_%8x", &eip) == 1) {
+  if (region_exit_address(name, &reloc->eip)) {
     reloc->symbol = STENCIL_TAKEN;
-    reloc->eip = eip;
     return true;
   }
   if (strcmp(name, "leave") == 0)

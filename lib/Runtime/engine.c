@@ -239,9 +239,11 @@ uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
   const bool was_careful = careful_wanted(cpu);
   struct engine_thread *thread = engine_thread_of(cpu);
   thread->exits.helper[index]++;
-  __atomic_store_n(&thread->in_syscall, index == HELPER_syscall, __ATOMIC_SEQ_CST);
+  if (index == HELPER_syscall)
+    __atomic_store_n(&thread->in_syscall, 1, __ATOMIC_SEQ_CST);
   helper_functions[index](cpu);
-  __atomic_store_n(&thread->in_syscall, 0, __ATOMIC_SEQ_CST);
+  if (index == HELPER_syscall)
+    __atomic_store_n(&thread->in_syscall, 0, __ATOMIC_SEQ_CST);
   /* The mode changed: usual code may run up to the next instruction. */
   if (careful_wanted(cpu) && !was_careful)
     runtime_interrupt(cpu);

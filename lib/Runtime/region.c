@@ -96,31 +96,29 @@ static void relocate(uint8_t *field, int32_t addend, uintptr_t target) {
   memcpy(field, &value, sizeof value);
 }
 
-/* Exits for the addresses that the region names, each of which it may name often. Returns their end. */
-static uint8_t *write_ways_out(uint8_t *at, uint8_t *code, const struct jit_region *region) {
+/* Where the region has come out to this place's address before; 0: nowhere. */
+static uintptr_t find_exit(const struct jit_region *region, const uintptr_t *target, unsigned i) {
+  for (unsigned k = 0; k < i; k++)
+    if (region->reloc[k].symbol == STENCIL_TAKEN && region->reloc[k].eip == region->reloc[i].eip)
+      return target[k];
+  return 0;
+}
+
+/* What the region's places refer to, to target[]: stubs, which are there, a probe for each dispatch, and an exit
+ * for each address, which may be named often. Returns the end of what it writes. */
+static uint8_t *write_ways_out(uint8_t *at, const struct jit_region *region, uintptr_t *target) {
   for (unsigned i = 0; i < region->reloc_count; i++) {
     const struct jit_region_reloc *reloc = &region->reloc[i];
-    uint8_t *const field = code + reloc->offset;
-    uintptr_t target = 0;
     if (reloc->symbol == STENCIL_DISPATCH) {
-      target = code_address(at);
+      target[i] = code_address(at);
       at = stub_write_probe(at);
     } else if (reloc->symbol != STENCIL_TAKEN) {
-      target = stub_address(reloc->symbol);
-    }
-    for (unsigned k = 0; reloc->symbol == STENCIL_TAKEN && k < i && !target; k++)
-      if (region->reloc[k].symbol == STENCIL_TAKEN && region->reloc[k].eip == reloc->eip) {
-        int32_t displacement; /* which has been filled in */
-        memcpy(&displacement, code + region->reloc[k].offset, sizeof displacement);
-        target = code_address(code + region->reloc[k].offset) +
-                 (uint64_t)(int64_t)(displacement - region->reloc[k].addend);
-      }
-    if (!target) {
+      target[i] = stub_address(reloc->symbol);
+    } else if (!(target[i] = find_exit(region, target, i))) {
       uint8_t *entry;
       at = translate_write_exit(at, reloc->eip, true, &entry);
-      target = code_address(entry);
+      target[i] = code_address(entry);
     }
-    relocate(field, reloc->addend, target);
   }
   return at;
 }
@@ -139,7 +137,13 @@ static void publish(const struct region_job *job, const struct jit_region *regio
   start = code - FRAME_PROBE_SIZE;
   stub_write_frame_probe(start, region->frame_size);
   memcpy(code, region->code, region->size);
-  uint8_t *end = write_ways_out(code + region->size, code, region);
+  uintptr_t *target = malloc((region->reloc_count + 1) * sizeof *target);
+  if (!target)
+    engine_fatal(entry, "out of memory for a region's exits");
+  uint8_t *end = write_ways_out(code + region->size, region, target);
+  for (unsigned i = 0; i < region->reloc_count; i++)
+    relocate(code + region->reloc[i].offset, region->reloc[i].addend, target[i]);
+  free(target);
   code_cache_close(end);
   struct unit_insn row = {0};
   struct code_unit unit = {.code = (const uint8_t *)code_address(start),

@@ -43,11 +43,13 @@ static void add_fixup(uint8_t *field, int32_t addend, int kind, uint32_t target)
   work.fixup[work.fixup_count++] = (struct fixup){field, addend, kind, target, false};
 }
 
-/* The block that a jump leads to, from the instruction at `from` to the one at `to`; -1 for a way out. Where there are
- * regions a loop's jump back is a way out, too, though it leads in again: it is counted, and comes to lead to the
- * region, in the middle of the loop's run. */
-static int block_for_jump(int block, guest_addr from, guest_addr to) {
-  return to <= from && engine.options.tier == RUNTIME_TIER_REGION ? -1 : block;
+static bool jumps_back(const struct insn *jump) { return jump->target <= jump->eip; }
+
+/* Where the jump, or call, that leads to the unit's block goes; -1 for a way out. Where there are regions a loop's jump
+ * back is a way out, too, though it leads in again: it is counted, and comes to lead to the region, in the middle
+ * of the loop's run. */
+static int block_for_jump(int block, const struct insn *jump) {
+  return jumps_back(jump) && engine.options.tier == RUNTIME_TIER_REGION ? -1 : block;
 }
 
 /* A jump to guest address `eip`: inside the unit if it is there. `repeats`: it may be a loop's or a call,
@@ -166,14 +168,12 @@ static void patch_jump(const struct stencil_reloc *reloc, uint8_t *field, const 
     if (detour_of(block) >= 0)
       add_fixup(field, reloc->addend, TO_DETOUR, (uint32_t)detour_of(block));
     else
-      add_jump_fixup(field, reloc->addend, block_for_jump(block->taken, last->eip, last->target), last->target,
-                     last->target <= last->eip);
+      add_jump_fixup(field, reloc->addend, block_for_jump(block->taken, last), last->target, jumps_back(last));
     return;
   case STENCIL_CALLEE:
     /* In a small unit even a call to itself is counted: recursion makes code hot as loops do. */
     add_jump_fixup(field, reloc->addend,
-                   work.large ? block_for_jump(block_at(last->target), last->eip, last->target) : -1, last->target,
-                   true);
+                   work.large ? block_for_jump(block_at(last->target), last) : -1, last->target, true);
     return;
   case STENCIL_DISPATCH:
     add_fixup(field, reloc->addend, TO_PROBE, 0);
@@ -316,7 +316,7 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
     } else if (!probe) {
       bool straight = reloc->symbol == STENCIL_TAKEN && detour_of(block) < 0;
       const struct insn *last = &piece->insn[piece->count - 1];
-      uint8_t *short_end = straight ? jump_back(field, block_for_jump(block->taken, last->eip, last->target)) : NULL;
+      uint8_t *short_end = straight ? jump_back(field, block_for_jump(block->taken, last)) : NULL;
       if (short_end)
         end = short_end;
       else
@@ -406,8 +406,7 @@ static void emit_detours(void) {
     for (unsigned i = detour->first; i < detour->end; i++)
       emit_piece(&work.selection.piece[i], block);
     const struct insn *branch = &work.unit.insn[block->first + block->count - 1];
-    emit_jump(block_for_jump(block->taken, branch->eip, branch->target), branch->target,
-              branch->target <= branch->eip);
+    emit_jump(block_for_jump(block->taken, branch), branch->target, jumps_back(branch));
   }
 }
 
@@ -464,15 +463,20 @@ static void emit_exits(void) {
 
 /* Large units are in the map with all leaders: execution may come to them from elsewhere. Small ones only
  * with their entry; where else they are entered shows when it is asked for (enter_known). */
+static enum place_kind place_kind_of(bool large) {
+  if (!large)
+    return PLACE_SMALL;
+  return engine.options.tier == RUNTIME_TIER_REGION ? PLACE_LARGE : PLACE_SETTLED;
+}
+
 static void map_entries(guest_addr eip) {
   const struct unit *unit = &work.unit;
   if (!work.large)
-    unit_map_insert(eip, code_address(work.code), PLACE_SMALL);
-  const enum place_kind kind = engine.options.tier == RUNTIME_TIER_REGION ? PLACE_LARGE : PLACE_SETTLED;
+    unit_map_insert(eip, code_address(work.code), place_kind_of(false));
   for (unsigned b = 0; work.large && b < unit->block_count; b++) {
     guest_addr leader = unit->insn[unit->block[b].first].eip;
     if (unit->block[b].leader && !unit_lookup_large(leader))
-      unit_map_insert(leader, code_address(work.block_code[b]), kind);
+      unit_map_insert(leader, code_address(work.block_code[b]), place_kind_of(true));
   }
 }
 
@@ -484,9 +488,7 @@ static uintptr_t enter_known(guest_addr eip) {
   if (!unit)
     return 0;
   uintptr_t host = (uintptr_t)unit->code + unit->insn[insn].host;
-  unit_map_insert(eip, host, !unit->large                                      ? PLACE_SMALL
-                             : engine.options.tier == RUNTIME_TIER_REGION ? PLACE_LARGE
-                                                                          : PLACE_SETTLED);
+  unit_map_insert(eip, host, place_kind_of(unit->large));
   return host;
 }
 

@@ -145,5 +145,7 @@ const struct code_unit *translate_careful(guest_addr eip, const struct block_mod
 uintptr_t translate_once(guest_addr eip, const struct block_mode *mode, guest_addr *fault) {
   work.fetch.page_count = 0;
   work.fetch.unprotected = true;
-  return decode_block(eip, 1, mode ? mode : &usual, fault) ? (uintptr_t)compile(false, mode ? mode : &usual)->code : 0;
+  if (!mode)
+    mode = &usual;
+  return decode_block(eip, 1, mode, fault) ? (uintptr_t)compile(false, mode)->code : 0;
 }

@@ -39,14 +39,25 @@ static struct thread main_thread;
 
 enum { EXIT_USAGE = 2, EXIT_CANNOT_RUN = 126 };
 
-static _Noreturn void fail(int status, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
+static void complain(const char *format, va_list arguments) {
   fputs("uemu-llvm: ", stderr);
   vfprintf(stderr, format, arguments);
   fputc('\n', stderr);
+}
+
+static _Noreturn void fail(int status, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  complain(format, arguments);
   va_end(arguments);
   exit(status);
+}
+
+static void warn(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  complain(format, arguments);
+  va_end(arguments);
 }
 
 static void log_jit(const char *format, ...) {
@@ -56,15 +67,6 @@ static void log_jit(const char *format, ...) {
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
   log_line(LOG_JIT, "%s", line);
-}
-
-static void warn(const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  fputs("uemu-llvm: ", stderr);
-  vfprintf(stderr, format, arguments);
-  fputc('\n', stderr);
-  va_end(arguments);
 }
 
 /* $UEMU_CACHE_DIR, else uemu-llvm in $XDG_CACHE_HOME or ~/.cache. NULL: keep nothing. */

@@ -53,12 +53,15 @@ static void fpu(struct comparison *c, const struct fpu_image *a, const struct fp
   number(c, "fcw", a->fcw, b->fcw);
   number(c, "fsw", a->fsw, b->fsw);
   number(c, "tags", a->tags, b->tags);
-  number(c, "fop", a->fop, b->fop);
-  number(c, "fip", a->fip, b->fip);
-  if (a->fcs &&
-      b->fcs) /* a switch to another process and back loses the selectors: 64-bit kernels do not keep them */
+  /* A switch to another process and back, between the instruction and the next one that has an exception, loses
+   * the pointers on AMD's CPUs, and the selectors on all: 64-bit kernels do not keep them. */
+  if (a->fip && b->fip) {
+    number(c, "fop", a->fop, b->fop);
+    number(c, "fip", a->fip, b->fip);
+  }
+  if (a->fcs && b->fcs)
     number(c, "fcs", a->fcs, b->fcs);
-  if (!is_operand_of_fs_or_gs(a, b)) {
+  if (a->fdp && b->fdp && !is_operand_of_fs_or_gs(a, b)) {
     number(c, "fdp", a->fdp, b->fdp);
     if (a->fds && b->fds)
       number(c, "fds", a->fds, b->fds);
@@ -83,12 +86,13 @@ static void how_it_ended(struct comparison *c, const struct result *a, const str
     number(c, "code", a->code, b->code);
     number(c, "error", a->error, b->error);
   }
-  if (!(known & KNOWN_ADDRESS)) {
+  if (!(known & (KNOWN_ADDRESS | KNOWN_EIP))) {
     number(c, "address", a->address, b->address);
     if (a->trap == PAGE_FAULT) /* others leave an older one there */
       number(c, "cr2", a->cr2, b->cr2);
   }
-  number(c, "eip", a->eip, b->eip);
+  if (!(known & KNOWN_EIP))
+    number(c, "eip", a->eip, b->eip);
 }
 
 /* What is known about the instruction that faulted. */

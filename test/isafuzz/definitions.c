@@ -37,7 +37,6 @@ static const struct exclusion exclusions[] = {
     {M(RDSEED), 0, varies},
     {M(RDPRU), 0, varies},
     {M(RDPID), 0, varies},
-    {M(INT1), 0, "KVM leaves EIP before it, the CPU behind it"},
     {M(UD0), 0, "has no ModRM byte on AMD's CPUs, which a page's end shows"},
     {M(UD1), 0, "has no ModRM byte on AMD's CPUs, which a page's end shows"},
     {M(SYSRET), 0, "#GP on AMD's CPUs, #UD on Intel's"},

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { TRAP_STACK = 12, TRAP_PROTECTION = 13, TRAP_PAGE = 14 };
+enum { TRAP_DEBUG = 1, TRAP_PROTECTION = 13, TRAP_PAGE = 14 };
 
 struct known {
   ZydisMnemonic mnemonic;                /* 0: any */
@@ -22,9 +22,12 @@ static const char emulated[] =
     "the kernel emulates it (UMIP), and reports any fault as a page missing at the operand's address";
 static const char masked[] = "which bytes fault, masked ones too, differs between CPUs (SDM 2B MASKMOVDQU)";
 static const char larger[] = "with AVX-512, which the emulator does not have, the area is larger";
+static const char before[] =
+    "behind it, as the CPU has it; KVM catches the #DB on AMD's CPUs and gives it back at the instruction";
 static const struct known table[] = {
     {0, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, limits},
     {0, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, limits},
+    ROW(INT1, TRAP_DEBUG, KNOWN_EIP, before),
     ROW(SGDT, TRAP_PAGE, KNOWN_ALL, emulated),
     ROW(SIDT, TRAP_PAGE, KNOWN_ALL, emulated),
     ROW(SLDT, TRAP_PAGE, KNOWN_ALL, emulated),
@@ -58,7 +61,7 @@ unsigned known_parts(uint32_t trap, const ZydisDecodedInstruction *zi) {
 }
 
 void known_table_print(void) {
-  static const char *const parts[] = {"all", "address", "si_code, error code", "general registers"};
+  static const char *const parts[] = {"all", "address", "si_code, error code", "general registers", "EIP"};
   static const struct {
     ZydisInstructionAttributes attribute;
     const char *text;

@@ -12,6 +12,7 @@ enum known_part {
   KNOWN_ADDRESS = 1 << 1,   /* of a page fault */
   KNOWN_CODE = 1 << 2,      /* si_code and error code */
   KNOWN_REGISTERS = 1 << 3, /* general registers */
+  KNOWN_EIP = 1 << 4,       /* and the address that is the same */
 };
 
 /* What not to compare if the CPU raised `trap` at this instruction. */

@@ -49,8 +49,8 @@ static bool goes_on(const ZydisDecodedInstruction *zi) {
   switch (zi->meta.category) {
   case ZYDIS_CATEGORY_UNCOND_BR:
   case ZYDIS_CATEGORY_RET:
-  case ZYDIS_CATEGORY_INTERRUPT: /* `into` aside, whose way on is another instruction's, too */
-    return zi->mnemonic == ZYDIS_MNEMONIC_INTO;
+  case ZYDIS_CATEGORY_INTERRUPT:
+    return zi->mnemonic == ZYDIS_MNEMONIC_INTO || zi->mnemonic == ZYDIS_MNEMONIC_BOUND;
   default:
     return zi->mnemonic != ZYDIS_MNEMONIC_HLT;
   }

@@ -44,15 +44,19 @@ void control_store_flags(struct lifter *l, uint8_t wanted) {
     }
 }
 
-/* Blocks: everything newer than the register file. What has been written is not forgotten: control
- * may be leaving on one path of several. */
-static void store_state(struct lifter *l) {
+void control_store_registers(struct lifter *l) {
   for (unsigned i = 0; i < GPR_COUNT; i++)
     if (l->gpr_dirty & 1 << i)
       state_store(l, offsetof(struct cpu_state, gpr) + 4 * i, l->gpr[i]);
   for (unsigned i = 0; i < GUEST_XMM_COUNT; i++)
     if (l->xmm_dirty & 1 << i)
       state_store(l, offsetof(struct cpu_state, xmm) + 16 * i, l->xmm[i]);
+}
+
+/* Everything newer than the register file. What has been written is not forgotten: control may be leaving on
+ * one path of several. */
+static void store_state(struct lifter *l) {
+  control_store_registers(l);
   control_store_flags(l, FLAGS_ALL);
 }
 
@@ -66,7 +70,10 @@ static void store_leaving(struct lifter *l) {
 
 /* The same, on the way that all that follows comes by. */
 static void store_all(struct lifter *l) {
-  store_leaving(l);
+  if (l->commits)
+    store_state(l);
+  else
+    store_leaving(l);
   l->flags_dirty = l->gpr_dirty = l->xmm_dirty = 0;
 }
 
@@ -128,6 +135,7 @@ static void take_registers(struct lifter *l, LLVMValueRef result) {
     l->gpr[i] = LLVMBuildExtractValue(l->builder, result, i, "");
   for (unsigned i = 0; i < GUEST_XMM_COUNT; i++)
     l->xmm[i] = LLVMBuildExtractValue(l->builder, result, ABI_INT_COUNT + i, "");
+  l->gpr_dirty = l->xmm_dirty = 0xFF;
   if (l->setting != LIFT_REGION)
     l->zero = LLVMBuildExtractValue(l->builder, result, ABI_ZERO, "");
 }

@@ -233,6 +233,12 @@ static bool make_blocks(struct work *work) {
 
 /* --- Liveness ----------------------------------------------------------------------------------- */
 
+/* With records: what an instruction that voids the record needs in the register file. All, if a fault of its own
+ * may show it; else what it does not write. */
+static uint8_t kept_by_void(const struct insn *insn) {
+  return insn->can_fault ? FLAGS_ALL : (uint8_t)(FLAGS_ALL & ~insn->flags_written) | insn->flags_read;
+}
+
 /* Looks a few instructions deep from eip: the flags that are read there before they are written;
  * *unknown gets those that are neither as far as it looked, *last the last instruction seen. */
 static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unknown, guest_addr *last) {
@@ -245,16 +251,18 @@ static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unkn
       break;
     *last = eip;
     read |= insn->flags_read & *unknown;
-    if (work->options->records && flag_record_kind(insn) == FLAG_RECORD_VOID)
-      break; /* it may keep what it does not write */
+    if (work->options->records && flag_record_kind(insn) == FLAG_RECORD_VOID) {
+      read |= *unknown & kept_by_void(insn);
+      break;
+    }
     *unknown &= (uint8_t)~insn->flags_written;
     if (insn->flow == FLOW_JUMP || insn->flow == FLOW_CALL) {
       eip = insn->target;
     } else if (insn->flow == FLOW_NEXT) {
       eip = insn_next(insn);
     } else {
-      if (insn->flow == FLOW_RETURN && !work->options->return_flags)
-        *unknown = 0;
+      if (insn->flow == FLOW_RETURN)
+        *unknown &= work->options->return_flags;
       break;
     }
   }
@@ -265,7 +273,7 @@ static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unkn
 enum { PEEK_MEMORY = 4096 };
 static struct peeked {
   guest_addr eip, last; /* where it began, and the last instruction it looked at */
-  uint16_t read : 6, unknown : 6, known : 1, precise : 1, records : 1, return_flags : 1;
+  uint32_t read : 6, unknown : 6, return_flags : 6, known : 1, precise : 1, records : 1;
 } peeked[PEEK_MEMORY];
 
 void discover_forget(void) { memset(peeked, 0, sizeof peeked); }
@@ -330,7 +338,7 @@ static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, con
   case FLOW_JUMP:
     return live_into(work, block_in, block->taken, last->target);
   case FLOW_RETURN:
-    return work->options->return_flags ? FLAGS_ALL : 0;
+    return work->options->return_flags;
   case FLOW_JUMP_INDIRECT:
   case FLOW_TRAP:
     return FLAGS_ALL;
@@ -342,7 +350,7 @@ static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, con
 static uint8_t live_before(const struct work *work, unsigned i, uint8_t after) {
   const struct insn *insn = &work->unit->insn[i];
   if (work->unit->record[i] == FLAG_RECORD_VOID)
-    return insn->can_fault ? FLAGS_ALL : (uint8_t)(FLAGS_ALL & ~insn->flags_written) | insn->flags_read;
+    return kept_by_void(insn);
   uint8_t before = (uint8_t)((after & ~insn->flags_written) | insn->flags_read);
   return work->options->precise && insn->can_fault ? FLAGS_ALL : before;
 }
@@ -362,8 +370,7 @@ static void find_call_liveness(struct work *work) {
     unit->live[i] = insn->flow == FLOW_CALL ? peek(work, insn->target) : FLAGS_ALL;
     uint8_t unknown;
     guest_addr last;
-    if (!work->options->return_flags && peek_reads(work, insn_next(insn), &unknown, &last))
-      unit->needs_return_flags = true;
+    unit->needs_return_flags |= peek_reads(work, insn_next(insn), &unknown, &last) & ~work->options->return_flags;
   }
 }
 
@@ -521,7 +528,8 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
     memset(work.map, 0xFF, sizeof work.map);
   memset(work.leader, 0, options->insn_limit);
   unit->entry = unit->low = unit->high = entry;
-  unit->needs_return_flags = unit->fetch_fault = false;
+  unit->needs_return_flags = 0;
+  unit->fetch_fault = false;
   decode_stretch(&work, entry);
   while (work.pending_count)
     decode_stretch(&work, work.pending[--work.pending_count]);

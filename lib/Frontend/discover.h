@@ -40,7 +40,7 @@ struct unit {
   uint8_t live[UNIT_INSN_LIMIT]; /* FLAGS_* that are read after the instruction */
   uint8_t record[UNIT_INSN_LIMIT]; /* enum flag_record; with options.records */
   struct block block[UNIT_BLOCK_LIMIT];
-  bool needs_return_flags; /* code after a call reads flags, and return_flags was off */
+  uint8_t needs_return_flags; /* FLAGS_*: code after a call reads them, and return_flags lacks them */
   bool fetch_fault;        /* the last instruction of some block could not be fetched whole: at … */
   guest_addr fetch_address;
 };
@@ -51,7 +51,7 @@ struct discover_options {
   void *context;
   /* Is there code for eip already, that this unit should go to rather than have its own? NULL: no. */
   bool (*has_code)(guest_addr eip);
-  bool return_flags; /* flags are live at returns */
+  uint8_t return_flags; /* FLAGS_* that are live at returns */
   bool precise;      /* flags are live at every instruction that can fault */
   bool records;      /* what such an instruction shows of flags is in a record (flag_record.h) */
   unsigned insn_limit; /* at most UNIT_INSN_LIMIT */

@@ -43,6 +43,7 @@ static void start_module(struct lifter *l, const char *name) {
 void lifter_init(struct lifter *l, enum lift_setting setting) {
   memset(l, 0, sizeof *l);
   l->setting = setting;
+  l->commits = setting == LIFT_BLOCK;
   l->context = LLVMContextCreate();
   l->builder = LLVMCreateBuilderInContext(l->context);
   l->i1 = LLVMInt1TypeInContext(l->context);
@@ -173,7 +174,7 @@ LLVMValueRef lifter_function(struct lifter *l, const char *name, const struct in
       lift_fail(l, "instruction is not implemented");
       break;
     }
-    if (l->setting == LIFT_BLOCK && insns[i].can_fault)
+    if (l->commits && insns[i].can_fault)
       control_commit(l, &insns[i]);
     memcpy(l->gpr_before, l->gpr, sizeof l->gpr);
     memcpy(l->xmm_before, l->xmm, sizeof l->xmm);

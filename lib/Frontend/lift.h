@@ -24,7 +24,8 @@
  *   blocks:   a basic block, constants, ends in a tail call to the dispatcher. At its entry the
  *             register file has what the registers have; it writes back what it changes, before each
  *             instruction that can fault and when it ends;
- *   regions:  a unit of many blocks with the jumps between them (lift_region.h).
+ *   regions:  a unit of many blocks with the jumps between them (lift_region.h). Where a fault's state is
+ *             wanted, they write back what they change as blocks do.
  * The calling convention is in docs/guest-abi.md. */
 #ifndef UEMU_FRONTEND_LIFT_H
 #define UEMU_FRONTEND_LIFT_H
@@ -59,6 +60,8 @@ struct lifter {
   LLVMBuilderRef builder;
   LLVMTypeRef i1, i8, i16, i32, i64, pointer, xmm_type, guest_type, function_type;
   enum lift_setting setting;
+  bool notes_x87;     /* regions: the object is to say where x87 instructions are (struct x87_note) */
+  bool commits;       /* blocks, and regions on demand: the register file is exact at each instruction that can fault */
   uint32_t mode;      /* blocks: enum cpu_mode */
   uint32_t code_high; /* MODE_SEGMENTS: the highest offset in the code segment */
 
@@ -71,7 +74,7 @@ struct lifter {
   LLVMValueRef zero;                 /* i32 0 in a host register (r15): a base for lone displacements */
   LLVMValueRef flag[FLAG_COUNT];     /* i1; NULL: still in the register file */
   uint8_t flags_dirty;               /* flags whose SSA value is newer than the register file */
-  uint8_t gpr_dirty;                 /* blocks: the same for general registers … */
+  uint8_t gpr_dirty;                 /* with commits: the same for general registers … */
   uint8_t xmm_dirty;                 /* … and xmm, since the last commit */
   LLVMValueRef compare[2];           /* operands of the last cmp or sub, if it set the flags; or NULL */
   LLVMValueRef above;                /* i1: CF = ZF = 0, where the last setter gave it as one value; or NULL */
@@ -210,8 +213,8 @@ void control_fault_if(struct lifter *l, LLVMValueRef condition, unsigned helper)
 /* With MODE_SEGMENTS: #GP if control would go beyond the code segment's limit. */
 void control_check_target(struct lifter *l, LLVMValueRef eip);
 
-/* Blocks: writes every register and flag newer than the register file to it, and eip, so that a
- * fault of `insn` finds the exact state. Stencils: nothing, host registers are the state. */
+/* With commits: writes every register and flag newer than the register file to it, and eip, so that a
+ * fault of `insn` finds the exact state. */
 void control_commit(struct lifter *l, const struct insn *insn);
 
 /* --- the table ------------------------------------------------------------------------------ */

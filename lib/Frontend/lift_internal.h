@@ -2,6 +2,7 @@
 #ifndef UEMU_FRONTEND_LIFT_INTERNAL_H
 #define UEMU_FRONTEND_LIFT_INTERNAL_H
 
+#include "Frontend/flag_record.h"
 #include "Frontend/lift.h"
 
 /* Integer arguments and results: the eight general registers, eip, the temporary, zero.
@@ -33,6 +34,8 @@ void lifter_annotate_end(struct lifter *l);
 
 /* control.c: flags newer than the register file, among those wanted, go there. */
 void control_store_flags(struct lifter *l, uint8_t wanted);
+/* With commits: the general registers and xmm newer than the register file go there. */
+void control_store_registers(struct lifter *l);
 /* Ends the function in a tail call of the symbol, with the registers as they are and eip, or NULL. */
 void control_tail_call(struct lifter *l, const char *symbol, LLVMValueRef eip);
 /* Branches to `usual` if the condition holds; to `rare`, hardly ever, if not. */
@@ -40,6 +43,9 @@ void control_expect(struct lifter *l, LLVMValueRef condition, LLVMBasicBlockRef 
 /* The host call of a guest call whose return address has been pushed: of the symbol, with the eip that it is to go to, or
  * NULL. Goes on with the registers that it returns, unless it comes back to another eip than `back`. */
 void control_guest_call(struct lifter *l, const char *symbol, LLVMValueRef target, LLVMValueRef back);
+
+/* lift_flag_record.c: does, before the instruction, what discovery says about its flag record. */
+void lift_flag_record(struct lifter *l, const struct insn *insn, enum flag_record record);
 
 /* lift_region.c: what the functions of control.c do in a region. */
 void region_next(struct lifter *l);

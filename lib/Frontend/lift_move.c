@@ -75,7 +75,7 @@ static void lift_pop(struct lifter *l, const struct insn *insn) {
     /* The address is computed with esp as it is after the pop; esp must not change before the store. */
     LLVMValueRef before = l->gpr[GPR_ESP];
     LLVMValueRef value = memory_load(l, lifter_int(l, bytes), stack_address(l, before, bytes, false));
-    if (l->setting == LIFT_BLOCK)
+    if (l->commits)
       stack_set(l, LLVMBuildAdd(l->builder, before, lifter_const(l, 4, bytes), ""));
     else
       l->gpr[GPR_ESP] = LLVMBuildAdd(l->builder, before, lifter_const(l, 4, bytes), "");
@@ -107,9 +107,9 @@ static void lift_popa(struct lifter *l, const struct insn *insn) {
 }
 
 static void lift_cmov(struct lifter *l, const struct insn *insn) {
-  /* The source is read, and may fault, whatever the condition. In a block LLVM would fold the load into a
+  /* The source is read, and may fault, whatever the condition. Where it commits LLVM would fold the load into a
    * cmov, and then make that a branch around it. */
-  LLVMValueRef source = l->setting == LIFT_BLOCK ? operand_read_first(l, insn, 1) : operand_read(l, insn, 1);
+  LLVMValueRef source = l->commits ? operand_read_first(l, insn, 1) : operand_read(l, insn, 1);
   LLVMValueRef condition = condition_value(l, insn->condition);
   operand_write(l, insn, 0, LLVMBuildSelect(l->builder, condition, source, operand_read(l, insn, 0), ""));
 }

@@ -141,6 +141,11 @@ static void add_constraint(char *constraints, size_t size, const char *constrain
 
 static void assembly_emit(struct assembly *a) {
   struct lifter *l = a->l;
+  struct x87_note note = {.before = "", .behind = ""};
+  char text[sizeof a->text + sizeof note];
+  if (lift_is_x87(l->insn))
+    x87_note_make(l, &note);
+  snprintf(text, sizeof text, "%s%s%s", note.before, a->text, note.behind);
   char constraints[SLOT_COUNT * 2 * sizeof a->input_constraint[0]] = "";
   for (unsigned i = 0; i < a->output_count; i++)
     add_constraint(constraints, sizeof constraints, a->output_constraint[i]);
@@ -161,7 +166,7 @@ static void assembly_emit(struct assembly *a) {
     result = LLVMStructTypeInContext(l->context, a->output_type, a->output_count, false);
   LLVMTypeRef type = LLVMFunctionType(result, input_types, a->input_count, false);
   LLVMValueRef assembly =
-      LLVMGetInlineAsm(type, a->text, strlen(a->text), constraints, strlen(constraints), true, false,
+      LLVMGetInlineAsm(type, text, strlen(text), constraints, strlen(constraints), true, false,
                        a->is_att ? LLVMInlineAsmDialectATT : LLVMInlineAsmDialectIntel, false);
   LLVMValueRef call = LLVMBuildCall2(l->builder, type, assembly, a->input, a->input_count, "");
   unsigned elementtype = LLVMGetEnumAttributeKindForName("elementtype", 11);

@@ -13,6 +13,17 @@ void lift_gather(struct lifter *l, const struct insn *insn);
 /* maskmovq, maskmovdqu, vmaskmovdqu (lift_simd.c). */
 void lift_maskmov(struct lifter *l, const struct insn *insn);
 
+/* What the FPU remembers of the last x87 instruction is its host address. So that it can be told which of the
+ * guest's that was, each leaves a row in the section .x87 of a region's object: its offset from the function, and
+ * the guest's address, 32 bits each. */
+/* Text of inline assembly to stand before and behind an x87 instruction; empty where nobody asks. */
+struct x87_note {
+  char before[16], behind[112];
+};
+void x87_note_make(const struct lifter *l, struct x87_note *note);
+/* Is the instruction one of lift_x87.c's? */
+bool lift_is_x87(const struct insn *insn);
+
 /* An instruction given as text, without operands: sideeffect, touches no general register. */
 void passthrough_text(struct lifter *l, const char *text);
 

@@ -5,6 +5,9 @@
  * SSA of that. A block with one predecessor takes the predecessor's values themselves, so that a second jump
  * on the same comparison is still one of its operands.
  *
+ * A region that commits writes what an instruction that can fault might show to the register file before it, and
+ * the rest where blocks meet, so that what is there does not depend on the way (docs/regions.md).
+ *
  * Of flags only those are kept that the unit's liveness says are read: `live` of each instruction, and of
  * each way of a branch. The register file has older values of the others. */
 #include "Frontend/lift_region.h"
@@ -18,7 +21,7 @@
 /* The lifter's values where a block ends. */
 struct values {
   LLVMValueRef gpr[GPR_COUNT], xmm[GUEST_XMM_COUNT], flag[FLAG_COUNT], compare[2], above;
-  uint8_t flags_dirty;
+  uint8_t flags_dirty, gpr_dirty, xmm_dirty;
 };
 
 struct lift_region {
@@ -118,6 +121,7 @@ static void load_variables(struct lifter *l, uint8_t flags) {
     if (flags & 1 << f)
       l->flag[f] = LLVMBuildLoad2(l->builder, l->i1, region->flag[f], "");
   l->flags_dirty = flags;
+  l->gpr_dirty = l->xmm_dirty = 0; /* with commits, go() wrote them */
   l->compare[0] = l->compare[1] = l->above = NULL;
 }
 
@@ -128,6 +132,8 @@ static void keep_values(const struct lifter *l, struct values *values) {
   memcpy(values->compare, l->compare, sizeof l->compare);
   values->above = l->above;
   values->flags_dirty = l->flags_dirty;
+  values->gpr_dirty = l->gpr_dirty;
+  values->xmm_dirty = l->xmm_dirty;
 }
 
 static void take_values(struct lifter *l, const struct values *values) {
@@ -137,6 +143,8 @@ static void take_values(struct lifter *l, const struct values *values) {
   memcpy(l->compare, values->compare, sizeof l->compare);
   l->above = values->above;
   l->flags_dirty = values->flags_dirty;
+  l->gpr_dirty = values->gpr_dirty;
+  l->xmm_dirty = values->xmm_dirty;
 }
 
 /* --- Edges ------------------------------------------------------------------------------------------------
@@ -192,6 +200,8 @@ static void go(struct lifter *l, int to, guest_addr eip, uint8_t live) {
   if (region->predecessors[to] == 1) {
     keep_values(l, &region->handed[to]);
     region->is_handed[to] = true;
+  } else if (l->commits) {
+    control_store_registers(l);
   }
   LLVMBuildBr(l->builder, region->code[to]);
   l->ended = true;
@@ -278,6 +288,15 @@ static void forget_dead_flags(struct lifter *l, const struct insn *insn) {
   l->flags_dirty &= (uint8_t)~dead;
 }
 
+/* What has to be in the register file before the instruction changes anything. */
+static void commit(struct lifter *l, const struct insn *insn) {
+  const enum flag_record record = l->region->source->unit.record[l->region->insn];
+  if (insn->can_fault)
+    control_commit(l, insn);
+  if (record != FLAG_RECORD_NONE)
+    lift_flag_record(l, insn, record);
+}
+
 static void lift_insn(struct lifter *l, const struct insn *insn) {
   struct lift_region *region = l->region;
   lift_function *lift = lifter_family(insn);
@@ -285,6 +304,8 @@ static void lift_insn(struct lifter *l, const struct insn *insn) {
   if (l->annotate)
     lifter_annotate(l, insn->eip);
   l->flags_live = region->source->unit.live[region->insn];
+  if (l->commits)
+    commit(l, insn);
   memcpy(l->gpr_before, l->gpr, sizeof l->gpr);
   memcpy(l->xmm_before, l->xmm, sizeof l->xmm);
   memcpy(region->flag_before, l->flag, sizeof l->flag);
@@ -337,6 +358,7 @@ LLVMValueRef lifter_region(struct lifter *l, const char *name, const struct lift
   const struct unit *unit = &source->unit;
   struct lift_region region = {.source = source};
   l->region = &region;
+  l->commits = source->commits;
   lifter_start_function(l, name);
   lifter_set_string_attribute(l, "no-builtins", "");
   lifter_set_attribute(l, "null_pointer_is_valid"); /* guest address 0 may be mapped */
@@ -348,6 +370,10 @@ LLVMValueRef lifter_region(struct lifter *l, const char *name, const struct lift
     char label[16];
     snprintf(label, sizeof label, "at_%08x", unit->insn[unit->block[b].first].eip);
     region.code[b] = control_block(l, label);
+  }
+  if (l->commits) {
+    l->gpr_dirty = l->xmm_dirty = 0xFF; /* at its entry host registers have the state, as in stencils */
+    control_store_registers(l);
   }
   const int entry = entry_block(unit);
   store_variables(l, region.live_in[entry]);

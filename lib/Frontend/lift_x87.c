@@ -21,6 +21,25 @@ static void lift_fnstsw(struct lifter *l, const struct insn *insn) {
   gpr_write(l, GPR_EAX, 4, LLVMBuildCall2(l->builder, type, assembly, &l->gpr[GPR_EAX], 1, ""));
 }
 
+bool lift_is_x87(const struct insn *insn) {
+  for (const struct lift_rule *rule = lift_rules_x87; rule->mnemonic; rule++)
+    if (rule->mnemonic == insn->form.mnemonic)
+      return true;
+  return false;
+}
+
+void x87_note_make(const struct lifter *l, struct x87_note *note) {
+  *note = (struct x87_note){.before = "", .behind = ""};
+  if (!l->notes_x87)
+    return;
+  size_t length;
+  const char *function = LLVMGetValueName2(l->function, &length);
+  snprintf(note->before, sizeof note->before, ".L${:uid}:\n\t");
+  snprintf(note->behind, sizeof note->behind,
+           "\n\t.pushsection .x87,\"\",@progbits\n\t.long .L${:uid} - %s, %u\n\t.popsection", function,
+           l->insn->eip);
+}
+
 /* fcmovcc reads flags that are not in the host's EFLAGS: the condition becomes ZF first. */
 static void lift_fcmov(struct lifter *l, const struct insn *insn) {
   static const struct {
@@ -35,8 +54,11 @@ static void lift_fcmov(struct lifter *l, const struct insn *insn) {
   while (conditions[i].mnemonic != insn->form.mnemonic)
     i++;
   LLVMValueRef condition = LLVMBuildZExt(l->builder, condition_value(l, conditions[i].condition), l->i8, "");
-  char text[64];
-  int length = snprintf(text, sizeof text, "test $0, $0\n\tfcmovne st(0), st(%u)", insn->form.op[1].reg);
+  struct x87_note note;
+  x87_note_make(l, &note);
+  char text[64 + sizeof note];
+  int length = snprintf(text, sizeof text, "test $0, $0\n\t%sfcmovne st(0), st(%u)%s", note.before,
+                        insn->form.op[1].reg, note.behind);
   LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(l->context), &l->i8, 1, false);
   LLVMValueRef assembly = LLVMGetInlineAsm(type, text, (size_t)length, "r,~{flags}", 10, true, false,
                                            LLVMInlineAsmDialectIntel, false);

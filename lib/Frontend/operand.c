@@ -126,16 +126,19 @@ static LLVMValueRef state_pointer(struct lifter *l, size_t offset) {
   return LLVMConstIntToPtr(lifter_const(l, 4, offset), LLVMPointerTypeInContext(l->context, GS_SPACE));
 }
 
+/* May somebody look at the register file in the middle of the lifted code? */
+static bool is_seen(const struct lifter *l) { return l->setting != LIFT_REGION || l->commits; }
+
 LLVMValueRef state_load(struct lifter *l, size_t offset, LLVMTypeRef type) {
   LLVMValueRef load = LLVMBuildLoad2(l->builder, type, state_pointer(l, offset), "");
-  LLVMSetVolatile(load, l->setting != LIFT_REGION);
+  LLVMSetVolatile(load, is_seen(l));
   LLVMSetAlignment(load, 1);
   return load;
 }
 
 void state_store(struct lifter *l, size_t offset, LLVMValueRef value) {
   LLVMValueRef store = LLVMBuildStore(l->builder, value, state_pointer(l, offset));
-  LLVMSetVolatile(store, l->setting != LIFT_REGION);
+  LLVMSetVolatile(store, is_seen(l));
   LLVMSetAlignment(store, 1);
 }
 
@@ -159,8 +162,8 @@ void memory_store(struct lifter *l, LLVMValueRef address, LLVMValueRef value) {
 }
 
 LLVMValueRef value_after_accesses(struct lifter *l, LLVMValueRef value) {
-  if (l->setting == LIFT_REGION)
-    return value; /* nobody looks in the middle of one */
+  if (!is_seen(l))
+    return value;
   LLVMTypeRef type = LLVMTypeOf(value);
   LLVMTypeRef function = LLVMFunctionType(type, &type, 1, false);
   LLVMValueRef barrier = LLVMGetInlineAsm(function, "", 0, "=r,0", 4, true, false, LLVMInlineAsmDialectATT, false);

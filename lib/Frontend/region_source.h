@@ -5,7 +5,8 @@
 #include "Frontend/discover.h"
 
 struct lift_region_source {
-  struct unit unit;
+  struct unit unit; /* with records, if flags at faults are to be exact */
+  bool commits;     /* the register file is exact at each instruction that can fault */
   /* Of calls that read their own address and nothing else: 1 + the register that gets it, or 1 + GPR_COUNT
    * for none, where it stays on the stack; else 0. */
   uint8_t thunk[UNIT_INSN_LIMIT];

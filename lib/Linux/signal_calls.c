@@ -46,7 +46,7 @@ static int32_t set_action(struct thread *thread, uint32_t signal, const struct g
   process_unlock(&process->signal_lock);
 
   if (new_action && fault >= 0 && new_action->handler > GUEST_SIG_IGN)
-    runtime_end_regions();
+    runtime_commit_regions();
   /* Exact flags cost much: only a handler that is given the context gets them (docs/flags.md). */
   if (new_action && fault >= 0 && new_action->handler > GUEST_SIG_IGN && new_action->flags & SA_SIGINFO)
     runtime_set_precise(true);

@@ -235,6 +235,14 @@ uintptr_t engine_dispatch(struct cpu_state *cpu) {
   return resume(cpu, WANT_CACHED);
 }
 
+static void end_regions(void) {
+  if (engine.options.tier != RUNTIME_TIER_REGION)
+    return;
+  engine_lock();
+  regions_end();
+  engine_unlock();
+}
+
 uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
   const bool was_careful = careful_wanted(cpu);
   struct engine_thread *thread = engine_thread_of(cpu);
@@ -248,7 +256,7 @@ uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
   if (careful_wanted(cpu) && !was_careful)
     runtime_interrupt(cpu);
   if (cpu->eflags_rest & EFLAGS_AC)
-    runtime_end_regions(); /* what they spill is not aligned */
+    end_regions(); /* what they spill is not aligned */
   /* Translations that the helper made stale (munmap, a write to code) go now. */
   if (__atomic_load_n(&drops.count, __ATOMIC_ACQUIRE)) {
     engine_lock();
@@ -290,6 +298,7 @@ int runtime_init(const struct runtime_options *options, const struct runtime_hoo
   engine.hooks = *hooks;
   const uint32_t count = options->region_count ? options->region_count : REGION_COUNT;
   engine.hot_count = options->tier == RUNTIME_TIER_REGION && count < HOT_COUNT ? count : HOT_COUNT;
+  engine.regions_at_once = options->tier == RUNTIME_TIER_REGION && count == 1;
   engine.region_rounds = (count + HOT_COUNT - 1) / HOT_COUNT;
   int status = code_cache_init(options->tier == RUNTIME_TIER_LLVM);
   if (status == 0)
@@ -403,11 +412,9 @@ void runtime_set_precise(bool on) {
   engine_unlock();
 }
 
-void runtime_end_regions(void) {
-  if (engine.options.tier != RUNTIME_TIER_REGION)
-    return;
+void runtime_commit_regions(void) {
   engine_lock();
-  regions_end();
+  regions_commit();
   engine_unlock();
 }
 

@@ -84,7 +84,7 @@ struct code_unit {
   guest_addr low;     /* base of unit_insn.guest */
   bool dropped;
   bool large;          /* about a function; else one stretch of code */
-  bool commits;        /* made by the llvm tier: the register file, not host registers, has the state;
+  bool commits;        /* a block, or a region that commits: the register file, not host registers, has the state;
                         * but for eip at the entry, where host registers have the same state */
   bool region;         /* host registers have the state at its first byte, and nobody has it elsewhere */
   uint16_t insn_count, page_count;
@@ -181,6 +181,8 @@ void region_want(guest_addr eip);
 void regions_fork_prepare(void);
 void regions_fork_parent(void);
 void regions_fork_child(void);
+/* From now on regions commit; those that do not are dropped. Engine lock held. */
+void regions_commit(void);
 /* No more regions, and none of those that are there. Engine lock held. */
 void regions_end(void);
 /* Code of pages has been dropped: regions made of what they had are not to be. Engine lock held. */
@@ -230,9 +232,11 @@ struct engine {
   struct runtime_options options;
   struct runtime_hooks hooks;
   void (*foreign_signal)(int signal, siginfo_t *info, void *ucontext);
-  bool precise, return_flags; /* discover.h */
+  bool precise;
+  uint8_t return_flags; /* discover.h */
   uint32_t hot_count;    /* jumps that make a counter overflow */
   uint32_t region_rounds; /* overflows that make a large unit's code a region */
+  bool regions_at_once; /* code is made a region when it is first come to: for tests */
   struct engine_thread *threads; /* under the engine lock */
 };
 extern struct engine engine;

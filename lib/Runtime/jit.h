@@ -73,6 +73,11 @@ int jit_compile_block(const struct jit_host *host, const struct insn *insns, uns
 
 /* --- Regions ------------------------------------------------------------------------------------------ */
 
+/* Where an x87 instruction is: bytes from the region's code, and which of the guest's it is. */
+struct x87_row {
+  uint32_t host, guest;
+};
+
 struct lift_region_source;
 
 /* A place in a region's code that refers to something outside: a 32-bit displacement, relative to its end when
@@ -95,6 +100,8 @@ struct jit_region {
   uint32_t frame_size; /* the host stack that it uses at most, with the return address of a call */
   struct jit_region_reloc *reloc;
   unsigned reloc_count;
+  struct x87_row *x87; /* its x87 instructions, by their place in the code */
+  unsigned x87_count;
   char why[160]; /* on failure: the reason */
 };
 
@@ -134,7 +141,7 @@ struct jit_lift_result {
   unsigned functions;        /* lifted: those asked for, and all that they reach */
   unsigned outside;          /* addresses that are reached and have no code in the file */
   uint64_t insns;            /* instructions lifted, counted again where functions share them */
-  bool needs_return_flags;   /* code after a call reads flags: everything was lifted so that this is right */
+  uint8_t needs_return_flags; /* FLAGS_* that code after a call reads: everything was lifted so that this is right */
   char why[160];             /* on failure: the reason */
 };
 

@@ -11,6 +11,7 @@
  * Only what the lifter names can be called: a JITDylib of our own has the stubs and nothing else,
  * so code that LLVM turned into a call of memcpy, say, is refused instead of leaving the guest's
  * calling convention. */
+#include "Frontend/lift_passthrough.h"
 #include "Runtime/helpers.h"
 #include "Runtime/jit.h"
 #include "Runtime/jit_internal.h"
@@ -228,20 +229,13 @@ static int place(const struct jit_host *host, LLVMMemoryBufferRef object, const 
 
 /* --- x87 instructions ---------------------------------------------------------------------------------- */
 
-static bool is_x87(const struct insn *insn) {
-  for (const struct lift_rule *rule = lift_rules_x87; rule->mnemonic; rule++)
-    if (rule->mnemonic == insn->form.mnemonic)
-      return true;
-  return false;
-}
-
 /* A guest's x87 instruction is one of the host's, and they keep their order; only one that a helper
  * does instead has none, and it is the last of its block. If the numbers do not agree, nothing is said. */
 static void find_x87(struct jit_block *block, const struct insn *insns) {
   uint16_t guest[JIT_BLOCK_LIMIT];
   unsigned guest_count = 0, host_count = 0;
   for (unsigned i = 0; i < block->insn_count; i++)
-    if (is_x87(&insns[i]))
+    if (lift_is_x87(&insns[i]))
       guest[guest_count++] = (uint16_t)i;
   if (!guest_count)
     return;

@@ -29,7 +29,7 @@ static struct {
   struct lift_region_source source;
   guest_addr entry; /* of the function being lifted */
   /* Flags count as read behind a return (docs/flags.md): some code after a call does read them. */
-  bool return_flags;
+  uint8_t return_flags;
 } work;
 
 /* Is it the code of a guest address, defined or not? */
@@ -184,7 +184,7 @@ static int write_module(void) {
   return jit_write_text(work.lifter.module, lift->path, lift->heading, work.result->why);
 }
 
-static void start(bool return_flags) {
+static void start(uint8_t return_flags) {
   memset(work.result, 0, sizeof *work.result);
   work.return_flags = return_flags;
   lifter_init(&work.lifter, LIFT_REGION);
@@ -197,11 +197,12 @@ static void start(bool return_flags) {
 int jit_lift_program(const struct jit_lift *lift, struct jit_lift_result *result) {
   work.lift = lift;
   work.result = result;
-  start(false);
-  if (result->needs_return_flags) {
+  start(FLAGS_NONE);
+  while (result->needs_return_flags) {
+    const uint8_t wanted = work.return_flags | result->needs_return_flags;
     lifter_dispose(&work.lifter);
     lift->restarted(lift->code.context);
-    start(true);
+    start(wanted);
   }
   name_functions();
   int status = -ENOENT;

@@ -118,6 +118,24 @@ static int relocate(struct jit_region *region, const struct jit_object *o,
   return 0;
 }
 
+/* The rows of lift_passthrough.h, which are in the order of the code. */
+static int take_x87(struct jit_region *region, const struct jit_object *o) {
+  for (unsigned i = 0; i < o->section_count; i++) {
+    const Elf64_Shdr *section = &o->sections[i];
+    if (strcmp(o->section_names + section->sh_name, ".x87") != 0)
+      continue;
+    region->x87 = malloc(section->sh_size);
+    if (!region->x87)
+      return refuse(region, "out of memory");
+    memcpy(region->x87, o->bytes + section->sh_offset, section->sh_size);
+    region->x87_count = (unsigned)(section->sh_size / sizeof *region->x87);
+  }
+  for (unsigned i = 1; i < region->x87_count; i++)
+    if (region->x87[i].host <= region->x87[i - 1].host)
+      return refuse(region, "its x87 instructions are not in order");
+  return 0;
+}
+
 /* How far below its entry's the code moves the stack pointer: registers that it saves, room that it makes,
  * the return address of a call. Each of these stands once, at the start of the function. */
 static int measure_frame(struct jit_region *region) {
@@ -159,6 +177,8 @@ static int take_object(struct jit_region *region, LLVMMemoryBufferRef buffer) {
   int status = place_sections(region, &object, offset);
   if (status == 0)
     status = relocate(region, &object, offset);
+  if (status == 0)
+    status = take_x87(region, &object);
   return status ? status : measure_frame(region);
 }
 
@@ -183,6 +203,7 @@ int jit_compile_region(const struct lift_region_source *source, void (*dump)(con
   snprintf(name, sizeof name, "region_%08x", source->unit.entry);
   struct lifter lifter;
   lifter_init(&lifter, LIFT_REGION);
+  lifter.notes_x87 = true;
   lifter.annotate = jit_dump_wanted(source->unit.entry);
   LLVMContextSetDiagnosticHandler(lifter.context, jit_diagnose, region->why);
   const struct jit_emit emit = {machine, pipeline, name, source->unit.entry, dump};
@@ -203,6 +224,8 @@ int jit_compile_region(const struct lift_region_source *source, void (*dump)(con
 void jit_free_region(struct jit_region *region) {
   free(region->code);
   free(region->reloc);
+  free(region->x87);
+  region->x87 = NULL;
   region->code = NULL;
   region->reloc = NULL;
 }

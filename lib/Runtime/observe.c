@@ -15,7 +15,7 @@ const char *unit_kind_name(enum unit_kind kind) {
 }
 
 enum unit_kind unit_kind(const struct code_unit *unit) {
-  return unit->commits ? UNIT_BLOCK : unit->region ? UNIT_REGION : unit->large ? UNIT_LARGE : UNIT_SMALL;
+  return unit->region ? UNIT_REGION : unit->commits ? UNIT_BLOCK : unit->large ? UNIT_LARGE : UNIT_SMALL;
 }
 
 void observe_unit(const struct code_unit *unit) {

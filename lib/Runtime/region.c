@@ -2,10 +2,9 @@
  *
  * A region is made of what direct jumps reach from an address that proved hot: a function's entry, or the
  * head of a loop, which is entered in the middle of its run. Inside, host registers mean nothing to anybody
- * else: there is one place where the guest's state is known, the first byte. So regions are made only
- *
- * - while the guest has no handler that could look at a fault;
- * - of pages that the guest cannot write to: what is written is not what is running.
+ * else: there is one place where the guest's state is known, the first byte. As soon as the guest has a
+ * handler that could look at a fault, regions commit: the register file has the state at each instruction that
+ * can fault. And they are made only of pages that the guest cannot write to: what is written is not what is running.
  *
  * A region is a unit like others to the map: exits lead to it and out of it. */
 #include "Runtime/region.h"
@@ -15,12 +14,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool ended;
+static bool ended, commits;
 
 void regions_end(void) {
   if (ended)
     return;
   ended = true;
+  unit_drop_regions();
+}
+
+void regions_commit(void) {
+  if (commits)
+    return;
+  commits = true;
   unit_drop_regions();
 }
 
@@ -72,15 +78,15 @@ static const char *prepare(struct region_job *job, guest_addr eip) {
   const struct discover_options options = {.fetch = fetch_code,
                                            .context = &job->fetch,
                                            .return_flags = engine.return_flags,
+                                           .records = engine.precise,
                                            .follow = true,
                                            .insn_limit = UNIT_INSN_LIMIT};
   job->fetch = (struct fetch){0};
   job->stale = false;
-  if (engine.precise)
-    return "flags are kept for fault handlers";
+  job->source.commits = commits;
   if (!discover(&job->source.unit, eip, &options))
     return "it cannot be fetched";
-  if (job->source.unit.needs_return_flags && !engine.return_flags)
+  if (job->source.unit.needs_return_flags)
     return "flags are returned in it";
   if (!is_worth_it(&job->source.unit))
     return "it has no loop";
@@ -123,6 +129,19 @@ static uint8_t *write_ways_out(uint8_t *at, const struct jit_region *region, uin
   return at;
 }
 
+/* The unit's rows: the entry, and the x87 instructions, for those who ask where the last one was. Returns
+ * how many. */
+static unsigned make_rows(struct unit_insn *row, const struct unit *unit, const struct jit_region *region) {
+  unsigned count = 0;
+  row[count++] = (struct unit_insn){0, (uint16_t)(unit->entry - unit->low), 0};
+  for (unsigned i = 0; i < region->x87_count; i++) {
+    const uint32_t host = FRAME_PROBE_SIZE + region->x87[i].host;
+    if (host <= UINT16_MAX)
+      row[count++] = (struct unit_insn){(uint16_t)host, (uint16_t)(region->x87[i].guest - unit->low), 0};
+  }
+  return count;
+}
+
 /* Puts the compiled region into the code cache and into the map. */
 static void publish(const struct region_job *job, const struct jit_region *region) {
   enum { WAY_OUT_ROOM = 80 };
@@ -145,18 +164,22 @@ static void publish(const struct region_job *job, const struct jit_region *regio
     relocate(code + region->reloc[i].offset, region->reloc[i].addend, target[i]);
   free(target);
   code_cache_close(end);
-  struct unit_insn row = {0};
+  struct unit_insn *row = malloc((1 + region->x87_count) * sizeof *row);
+  if (!row)
+    engine_fatal(entry, "out of memory for a region's rows");
   struct code_unit unit = {.code = (const uint8_t *)code_address(start),
                            .code_size = (uint32_t)(end - start),
                            .body_size = FRAME_PROBE_SIZE + region->code_size,
-                           .low = entry,
+                           .low = job->source.unit.low,
                            .large = true,
                            .region = true,
-                           .insn_count = 1,
+                           .commits = job->source.commits,
+                           .insn_count = (uint16_t)make_rows(row, &job->source.unit, region),
                            .page_count = (uint16_t)job->fetch.page_count,
-                           .insn = &row,
+                           .insn = row,
                            .page = (uint32_t *)job->fetch.page};
   unit_map_insert(entry, (uintptr_t)unit_add(&unit)->code, PLACE_SETTLED);
+  free(row);
 }
 
 /* --- Making them -------------------------------------------------------------------------------------------

@@ -133,8 +133,8 @@ void runtime_use_ymm(void);
 void runtime_set_precise(bool on);
 
 /* The guest has installed a handler for one of these signals, any handler: from now on a fault's state must be that
- * of its instruction, so regions, which do not have it, are given up. */
-void runtime_end_regions(void);
+ * of its instruction, in regions, too. Those that do not have it are dropped. */
+void runtime_commit_regions(void);
 
 /* Around fork(2): hold every lock of the runtime before, release after, in parent and child. */
 void runtime_fork_prepare(void);

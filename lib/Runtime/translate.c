@@ -520,6 +520,8 @@ uint8_t translate_live_flags(guest_addr eip) {
 
 uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
   uintptr_t known = unit_lookup(eip);
+  if (engine.regions_at_once && !(known && unit_is_settled(eip)))
+    hot = true;
   if (known && hot && unit_lookup_large(eip) && !unit_is_settled(eip)) {
     region_want(eip);
     known = unit_lookup(eip);
@@ -536,8 +538,8 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
   do {
     if (!discover_unit(eip, limit, fault))
       return 0;
-    if (work.unit.needs_return_flags && !engine.return_flags) {
-      engine.return_flags = true;
+    if (work.unit.needs_return_flags) {
+      engine.return_flags |= work.unit.needs_return_flags;
       unit_drop_all();
       if (!discover_unit(eip, limit, fault))
         return 0;
@@ -569,6 +571,8 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
   map_entries(eip);
   engine_statistics.stencils += work.selection.count;
   observe_translated(unit_kind(&unit), work.unit.insn, work.unit.insn_count, began);
+  if (engine.regions_at_once)
+    region_want(eip);
   return unit_lookup(eip);
 }
 

@@ -56,6 +56,7 @@ int main(void) {
   FAULT("breakpoint", 0, "cmp %%ecx,%%eax; int3");
   FAULT("interrupt", 2, "cmp %%ecx,%%eax; int $0x42");
   FAULT("overflow", 0, "mov $0x7fffffff,%%eax; inc %%eax; into");
+  FAULT("carry of a call", 2, "call 1f; inc %%eax; ud2; jmp 2f; 1: test %%eax,%%eax; cmp %%edx,%%ecx; ret; 2:");
   FAULT("port", 1, "cmp %%ecx,%%eax; in %%dx,%%al");
   FAULT("string", 2, "cmp %%ecx,%%eax; mov $5,%%ecx; rep lodsb");
 

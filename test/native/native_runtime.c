@@ -275,7 +275,7 @@ _Noreturn void runtime_run(struct cpu_state *cpu, const void *fxsave) {
 }
 
 void runtime_interrupt(struct cpu_state *cpu) { cpu->interrupt = 1; }
-void runtime_end_regions(void) {}
+void runtime_commit_regions(void) {}
 void runtime_set_precise(bool on) { (void)on; }
 void runtime_fork_prepare(void) { guest_memory_fork_prepare(); }
 void runtime_fork_parent(void) { guest_memory_fork_done(); }

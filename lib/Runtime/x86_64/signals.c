@@ -82,7 +82,7 @@ static void take_gather_progress(struct cpu_state *cpu, const uint8_t *pc, const
 }
 
 /* The same in a unit that commits: the register file is the state, but that eip is not in it yet at
- * the entry, that a repetition's progress is in the registers that the host's instruction uses, and that
+ * a block's entry, that a repetition's progress is in the registers that the host's instruction uses, and that
  * upper halves of ymm registers are never in it. */
 static void take_committed_state(struct cpu_state *cpu, const struct code_unit *unit,
                                  const mcontext_t *context) {
@@ -125,11 +125,16 @@ static void take_ymm(struct cpu_state *cpu, const mcontext_t *context) {
     memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
 }
 
+/* There host registers have the state, as in stencils. */
+static bool at_region_entry(const struct code_unit *unit, const mcontext_t *context) {
+  return unit->region && context->gregs[REG_RIP] == (greg_t)(uintptr_t)unit->code;
+}
+
 /* The guest state at an interruption of the unit's instruction `index`, into the register file. */
 static void take_state(struct cpu_state *cpu, const struct code_unit *unit, int index, mcontext_t *context) {
   greg_t *r = context->gregs;
   take_ymm(cpu, context);
-  if (unit->commits) {
+  if (unit->commits && !at_region_entry(unit, context)) {
     take_committed_state(cpu, unit, context);
     return;
   }
@@ -164,9 +169,9 @@ static bool stop_or_step(struct engine_thread *thread, mcontext_t *context) {
   if (unit) {
     bool exact = false;
     int index = unit_insn_of_pc(unit, pc, &exact);
-    if (unit->commits) /* its other rows are not boundaries */
+    if (unit->commits || unit->region) /* its other rows are not boundaries */
       exact = pc == (uintptr_t)unit->code;
-    const bool in_string = !unit->region && at_string_instruction((const uint8_t *)pc);
+    const bool in_string = (unit->commits || !unit->region) && at_string_instruction((const uint8_t *)pc);
     /* An instruction without host code, a nop, shares the place of the one behind it: a single step's trap
      * comes after each. */
     while (exact && index > 0 && unit->insn[index - 1].host == unit->insn[index].host && careful_wanted(thread->cpu))
@@ -233,7 +238,7 @@ static bool translated_fault(struct engine_thread *thread, int signal, const sig
   if (page_fault && context->gregs[REG_ERR] & ERROR_WRITE && address <= UINT32_MAX &&
       guest_memory_write_fault((guest_addr)address)) {
     const struct code_unit *unit = unit_of_pc(pc);
-    if (unit && unit->commits) {
+    if (unit && unit->commits && !unit->region) {
       /* What follows in the block may be what the write changes: run this instruction alone. */
       thread->once = true;
       thread->stepping = false;

@@ -1,0 +1,28 @@
+/* Flag records (flag_record.h) of code that is lifted: what stencils have written beside them is written
+ * here by the lifted code itself. */
+#include "Frontend/flag_record.h"
+#include "Frontend/lift_internal.h"
+
+/* A register is recorded with the larger one that it is part of. */
+static LLVMValueRef recorded(struct lifter *l, const struct insn *insn, unsigned i) {
+  const struct operand *op = &insn->form.op[i];
+  if (op->kind == OPERAND_MEMORY)
+    return operand_read_as(l, insn, i, 4);
+  return l->gpr[op->size == 1 ? op->reg & 3 : op->reg];
+}
+
+static void record_operands(struct lifter *l, const struct insn *insn, enum operand_kind kind) {
+  for (unsigned i = 0; i < 2; i++)
+    if (operand_is(insn, i, kind))
+      state_store(l, offsetof(struct cpu_state, flag_operand) + 4 * i, recorded(l, insn, i));
+}
+
+/* Memory first: if the access faults, the record is still the last one's. */
+void lift_flag_record(struct lifter *l, const struct insn *insn, enum flag_record record) {
+  if (record == FLAG_RECORD_OPERANDS) {
+    record_operands(l, insn, OPERAND_MEMORY);
+    record_operands(l, insn, OPERAND_GPR);
+  }
+  const guest_addr eip = record == FLAG_RECORD_OPERANDS ? insn->eip : 0;
+  state_store(l, offsetof(struct cpu_state, flag_eip), lifter_const(l, 4, eip));
+}

@@ -145,8 +145,9 @@ void statistics_print(const struct process *process, const char *how) {
   put("statistics of %d, %s, at %s\n", (int)getpid(), process->exe_path, how);
   put_units(&s);
   put("  stencils %llu put into units, %llu made on demand\n", number(s.stencils), number(s.stencils_made));
-  put("  LLVM     %llu compilations in %s ms\n", number(s.compilations),
+  put("  LLVM     %llu compilations in %s ms", number(s.compilations),
       milliseconds(s.compile_nanoseconds, time));
+  put("; %s ms of CPU time in the background\n", milliseconds(s.background_nanoseconds, time));
   put_exits(&s);
   put("  code     changed or went %llu times\n", number(s.drops));
   put("  kernel   %llu system calls, %llu signals delivered\n", number(s.exit.helper[HELPER_syscall]),

@@ -2,6 +2,7 @@
  * anyway, and under the engine lock, but for the exits, which each thread counts for itself. */
 #include "Runtime/observe.h"
 #include "Runtime/engine.h"
+#include "Runtime/region.h"
 
 #include <string.h>
 #include <time.h>
@@ -81,6 +82,7 @@ void observe_forked(struct engine_thread *self) {
 void runtime_statistics(struct statistics *statistics) {
   engine_lock();
   *statistics = engine_statistics;
+  statistics->background_nanoseconds = region_queue_cpu_time();
   for (const struct engine_thread *thread = engine.threads; thread; thread = thread->next)
     add_exits(&statistics->exit, &thread->exits);
   engine_unlock();

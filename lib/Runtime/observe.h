@@ -64,6 +64,7 @@ struct statistics {
   uint64_t stencils;                          /* put into units */
   uint64_t stencils_made;                     /* on demand */
   uint64_t compilations, compile_nanoseconds; /* by LLVM, with loading it; the time is part of the units' */
+  uint64_t background_nanoseconds;            /* CPU time of the thread that compiles regions */
 };
 void runtime_statistics(struct statistics *statistics);
 

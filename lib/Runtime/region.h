@@ -26,5 +26,7 @@ void region_finish(const struct jit_interface *compiler, const struct region_job
 bool region_queue_room(void);
 /* Takes the job, from malloc. */
 void region_queue_add(struct region_job *job);
+/* The CPU time that this process' thread has used, in nanoseconds. */
+uint64_t region_queue_cpu_time(void);
 
 #endif

@@ -41,6 +41,8 @@ static void wait_for_change(uint32_t since, const struct timespec *limit) {
 /* --- The thread --------------------------------------------------------------------------------------------
  */
 
+static clockid_t thread_clock; /* the thread's CPU time */
+
 static uint64_t cpu_time(clockid_t clock) {
   struct timespec time;
   clock_gettime(clock, &time);
@@ -75,6 +77,7 @@ static void leave_guest(void) {
 static void *work(void *unused) {
   (void)unused;
   leave_guest();
+  pthread_getcpuclockid(pthread_self(), &thread_clock);
   __atomic_store_n(&ready, 1, __ATOMIC_SEQ_CST);
   notify();
   const char *why;
@@ -135,6 +138,8 @@ static void start(void) {
 
 /* --- The queue ---------------------------------------------------------------------------------------------
  */
+
+uint64_t region_queue_cpu_time(void) { return owner == getpid() && !failed ? cpu_time(thread_clock) : 0; }
 
 bool region_queue_room(void) {
   return waiting_count < QUEUE_LIMIT && !failed && (owner == 0 || owner == getpid());

@@ -111,6 +111,10 @@ void lifter_set_attribute(struct lifter *l, const char *name) {
   LLVMAddAttributeAtIndex(l->function, LLVMAttributeFunctionIndex, attribute(l, name));
 }
 
+void lifter_set_call_attribute(struct lifter *l, LLVMValueRef call, const char *name) {
+  LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex, attribute(l, name));
+}
+
 void lifter_set_string_attribute(struct lifter *l, const char *key, const char *value) {
   LLVMAddAttributeAtIndex(l->function, LLVMAttributeFunctionIndex,
                           LLVMCreateStringAttribute(l->context, key, (unsigned)strlen(key), value,

@@ -20,6 +20,7 @@ const char *helper_symbol(unsigned helper);
 
 /* Gives the function being lifted an attribute: of LLVM's own, or a string. */
 void lifter_set_attribute(struct lifter *l, const char *name);
+void lifter_set_call_attribute(struct lifter *l, LLVMValueRef call, const char *name);
 void lifter_set_string_attribute(struct lifter *l, const char *key, const char *value);
 /* Starts a function: registers are its parameters, flags in the register file. */
 void lifter_start_function(struct lifter *l, const char *name);

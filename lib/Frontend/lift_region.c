@@ -5,8 +5,8 @@
  * SSA of that. A block with one predecessor takes the predecessor's values themselves, so that a second jump
  * on the same comparison is still one of its operands.
  *
- * A region that commits writes what an instruction that can fault might show to the register file before it, and
- * the rest where blocks meet, so that what is there does not depend on the way (docs/regions.md).
+ * A region that commits writes what an instruction that can fault might show to the register file before it,
+ * and the rest where blocks meet, so that what is there does not depend on the way (docs/regions.md).
  *
  * Of flags only those are kept that the unit's liveness says are read: `live` of each instruction, and of
  * each way of a branch. The register file has older values of the others. */
@@ -172,16 +172,69 @@ static void leave_to(struct lifter *l, guest_addr eip, uint8_t live) {
   control_tail_call(l, name, NULL);
 }
 
-/* A loop's jump back: is anybody asking for the thread? The load is volatile, others write there. */
-static void poll(struct lifter *l, guest_addr eip, uint8_t live) {
-  LLVMBasicBlockRef on = control_block(l, "on"), out = control_block(l, "interrupted");
-  LLVMValueRef interrupt = state_load(l, offsetof(struct cpu_state, interrupt), l->i32);
-  LLVMSetVolatile(interrupt, true);
-  control_expect(l, value_is_zero(l, interrupt), on, out);
+/* --- Polls ------------------------------------------------------------------------------
+ *
+ * Each loop must be left when somebody asks for the thread, which is so rare that looking costs more than it
+ * is worth. Loops look at nothing: the poll is a place in the code, of no bytes, and another that goes there
+ * leaves. Of both the object's section .polls has the offsets from the function. To stop the thread a
+ * breakpoint is written to the place (x86_64/region_stop.c).
+ *
+ * To LLVM it is assembly that may jump (callbr), a block's end, and what is computed for the way out is
+ * computed on the way out. It is where no flags are live, before the comparison that the loop's jump is made
+ * of, so that LLVM finds registers where the guest has them at the end of a turn. */
+
+/* What the poll before the instruction being lifted leaves by. */
+static void build_way_out(struct lifter *l, LLVMBasicBlockRef out, guest_addr eip, uint8_t live) {
   LLVMPositionBuilderAtEnd(l->builder, out);
   control_store_flags(l, live);
   control_tail_call(l, "leave", lifter_const(l, 4, eip));
+  l->ended = false;
+}
+
+static void build_stop(struct lifter *l, LLVMBasicBlockRef on, LLVMBasicBlockRef out) {
+  size_t length;
+  const char *function = LLVMGetValueName2(l->function, &length);
+  char text[192];
+  snprintf(text, sizeof text,
+           ".L${:uid}:%s\n\t.pushsection .polls,\"\",@progbits\n\t"
+           ".long .L${:uid} - %s, ${0:l} - %s\n\t.popsection",
+           l->polls == POLL_NOP ? "\n\tnop" : "", function, function);
+  LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(l->context), NULL, 0, false);
+  LLVMValueRef assembly =
+      LLVMGetInlineAsm(type, text, strlen(text), "!i", 2, true, false, LLVMInlineAsmDialectATT, false);
+  LLVMValueRef stop = LLVMBuildCallBr(l->builder, type, assembly, on, &out, 1, NULL, 0, NULL, 0, "");
+  lifter_set_call_attribute(l, stop, "nounwind");
+  lifter_set_call_attribute(l, stop, "memory"); /* 0: none */
+}
+
+/* The load is volatile, others write there. */
+static void build_look(struct lifter *l, LLVMBasicBlockRef on, LLVMBasicBlockRef out) {
+  LLVMValueRef interrupt = state_load(l, offsetof(struct cpu_state, interrupt), l->i32);
+  LLVMSetVolatile(interrupt, true);
+  control_expect(l, value_is_zero(l, interrupt), on, out);
+}
+
+static void poll(struct lifter *l, guest_addr eip, uint8_t live) {
+  LLVMBasicBlockRef on = control_block(l, "on"), out = control_block(l, "interrupted");
+  if (l->polls == POLL_LOAD)
+    build_look(l, on, out);
+  else
+    build_stop(l, on, out);
+  build_way_out(l, out, eip, live);
   LLVMPositionBuilderAtEnd(l->builder, on);
+}
+
+/* Before which of the block's instructions a loop is polled: UNIT_INSN_LIMIT for none. Every loop has a jump
+ * to its own address or below. */
+static unsigned poll_position(const struct unit *unit, unsigned b) {
+  const struct block *block = &unit->block[b];
+  unsigned at = block->first + block->count - 1u;
+  if (block->taken < 0 || unit->insn[at].target > unit->insn[at].eip ||
+      !leads_back(unit, block->taken, (int)b))
+    return UNIT_INSN_LIMIT;
+  while (at > block->first && live_before(unit, at))
+    at--;
+  return at;
 }
 
 /* To guest address eip, which is block `to`, or outside for -1. The lifter's values stay as they are: there
@@ -194,8 +247,6 @@ static void go(struct lifter *l, int to, guest_addr eip, uint8_t live) {
   }
   struct values before;
   keep_values(l, &before);
-  if (eip <= l->insn->eip && leads_back(&region->source->unit, to, (int)region->block))
-    poll(l, eip, region->live_in[to]);
   store_variables(l, region->live_in[to]);
   if (region->predecessors[to] == 1) {
     keep_values(l, &region->handed[to]);
@@ -346,8 +397,11 @@ static void lift_block(struct lifter *l, unsigned b) {
     take_values(l, &region->handed[b]);
   else
     load_variables(l, region->live_in[b]);
+  const unsigned polled = poll_position(unit, b);
   for (unsigned i = 0; i < block->count && !l->ended; i++) {
     region->insn = block->first + i;
+    if (region->insn == polled)
+      poll(l, unit->insn[polled].eip, live_before(unit, polled));
     lift_insn(l, &unit->insn[region->insn]);
   }
   if (!l->ended)

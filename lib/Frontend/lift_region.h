@@ -8,7 +8,7 @@
  * Beside what blocks and stencils name, a region names
  *   exit_XXXXXXXX  the code of guest address XXXXXXXX, outside: jumped to and called;
  *   dispatch       each use is a jump or call of its own through the jump cache;
- *   leave          C is to say what comes next: an interrupt is asked for. Loops look once a turn.
+ *   leave          C is to say what comes next: an interrupt is asked for, and one of the region's loops is left.
  * An instruction that calls a helper, and one that the lifter does not know, are left to the code outside. */
 #ifndef UEMU_FRONTEND_LIFT_REGION_H
 #define UEMU_FRONTEND_LIFT_REGION_H

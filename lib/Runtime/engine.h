@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <ucontext.h>
 
 /* --- code_cache.c: memory for host code ---------------------------------------------------------
  * One range of addresses: code, then data. No page is writable and executable; code is not
@@ -76,6 +77,19 @@ struct unit_insn {
   int16_t stack;  /* bytes that guest ESP is above its register (stack_fold.h) */
 };
 
+/* A byte of a region's code that is made a breakpoint to stop a thread there; what it was, and what the instruction
+ * does that begins with it (x86_64/region_stop.c). */
+struct region_stop {
+  uint32_t at;  /* bytes from the unit's code */
+  uint32_t out; /* a loop's poll: where one leaves the region from there; 0 elsewhere */
+  uint8_t byte;
+};
+struct region_stops {
+  uint32_t wanted; /* by how many threads; the breakpoints are there unless it is 0 */
+  uint32_t count;
+  struct region_stop stop[]; /* sorted by `at` */
+};
+
 /* A unit in the code cache; immutable but for `dropped`. Never freed: frames may return into it. */
 struct code_unit {
   const uint8_t *code;
@@ -87,6 +101,7 @@ struct code_unit {
   bool commits;        /* a block, or a region that commits: the register file, not host registers, has the state;
                         * but for eip at the entry, where host registers have the same state */
   bool region;         /* host registers have the state at its first byte, and nobody has it elsewhere */
+  struct region_stops *stops; /* of a region: in each of its loops, and on each way out */
   uint16_t insn_count, page_count;
   uint16_t ordered_count; /* of insn[], the first ones: in the order of guest addresses, but for a few that overlap */
   struct unit_insn *insn; /* sorted by host */
@@ -251,6 +266,7 @@ struct engine_thread {
   int tid;
   uint32_t in_syscall;  /* in the system call's hook: a signal would interrupt what it waits for (atomic) */
   bool traps_after;     /* TF was set when the instruction began: #DB when it has ended */
+  const struct code_unit *stopping; /* the region that it has had made breakpoints in, to stop it there; or NULL */
   bool stepping;        /* single-stepping to the next instruction boundary */
   bool pending_trap;    /* a fault to be delivered by engine_after_signal … */
   bool pending_interrupt; /* … or an interrupt */
@@ -304,6 +320,8 @@ void fault_complete(const struct cpu_state *cpu, struct trap *trap);
 void stubs_init(void);
 /* Host address of a stencil symbol that is a stub (STENCIL_DISPATCH and above). */
 uintptr_t stub_address(unsigned symbol);
+/* A jump to it. */
+uint8_t *stub_write_jump(uint8_t *at, uintptr_t target);
 /* The inline jump to eip in r13d, by the thread's jump cache. */
 enum { PROBE_SIZE = 64 };
 uint8_t *stub_write_probe(uint8_t *at);
@@ -325,6 +343,18 @@ uint8_t *flag_record_write(uint8_t *at, const struct insn *insn, enum flag_recor
 void flag_record_read(struct cpu_state *cpu);
 /* … or between any two instructions. */
 void flag_record_end(struct cpu_state *cpu);
+
+/* x86_64/region_stop.c: for handlers of host signals; thread is the one that runs. */
+/* Has the thread, at pc of the region, stop where it next comes to one of its loops or ways out. False: that cannot be, it
+ * must be stepped. */
+bool region_stop_want(struct engine_thread *thread, const struct code_unit *unit, uintptr_t pc);
+/* A thread that is stepped is at pc: if that is a loop's poll it goes on by the way out. */
+bool region_stop_leave(const struct code_unit *unit, uintptr_t pc, mcontext_t *context);
+/* Behind a breakpoint: the thread goes on as it would without it; or out of a loop, which ends in C. */
+enum region_way { REGION_NO_STOP, REGION_PASSED, REGION_LEFT };
+enum region_way region_stop_pass(struct engine_thread *thread, mcontext_t *context);
+/* The thread leaves the region in another way. */
+void region_stop_forget(struct engine_thread *thread);
 
 int signals_init(void);
 

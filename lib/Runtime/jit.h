@@ -89,6 +89,12 @@ struct jit_region_reloc {
   guest_addr eip;  /* … this guest address */
 };
 
+/* A place in a region's code that is made a breakpoint to stop a thread there. */
+struct jit_region_stop {
+  uint32_t at;  /* bytes from the region's code */
+  uint32_t out; /* a loop's poll: where one leaves from there; 0: a return, of one byte */
+};
+
 enum { JIT_FRAME_LIMIT = 2048 }; /* bytes of the host stack, of a region */
 
 /* A compiled region: code to be copied to a multiple of its alignment, and completed. */
@@ -100,6 +106,8 @@ struct jit_region {
   uint32_t frame_size; /* the host stack that it uses at most, with the return address of a call */
   struct jit_region_reloc *reloc;
   unsigned reloc_count;
+  struct jit_region_stop *stop; /* every way out but those in reloc[], and every loop, has one */
+  unsigned stop_count;
   struct x87_row *x87; /* its x87 instructions, by their place in the code */
   unsigned x87_count;
   char why[160]; /* on failure: the reason */

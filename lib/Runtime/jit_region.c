@@ -118,58 +118,137 @@ static int relocate(struct jit_region *region, const struct jit_object *o,
   return 0;
 }
 
-/* The rows of lift_passthrough.h, which are in the order of the code. */
-static int take_x87(struct jit_region *region, const struct jit_object *o) {
+/* A copy of the section that lifted code has filled with rows of `size` bytes, and how many; NULL if memory
+ * is out. */
+static void *take_rows(const struct jit_object *o, const char *name, size_t size, unsigned *count) {
+  *count = 0;
   for (unsigned i = 0; i < o->section_count; i++) {
     const Elf64_Shdr *section = &o->sections[i];
-    if (strcmp(o->section_names + section->sh_name, ".x87") != 0)
+    if (strcmp(o->section_names + section->sh_name, name) != 0)
       continue;
-    region->x87 = malloc(section->sh_size);
-    if (!region->x87)
-      return refuse(region, "out of memory");
-    memcpy(region->x87, o->bytes + section->sh_offset, section->sh_size);
-    region->x87_count = (unsigned)(section->sh_size / sizeof *region->x87);
+    void *rows = malloc(section->sh_size);
+    if (rows)
+      memcpy(rows, o->bytes + section->sh_offset, section->sh_size);
+    *count = (unsigned)(section->sh_size / size);
+    return rows;
   }
+  return malloc(size);
+}
+
+/* The rows of lift_passthrough.h, which are in the order of the code. */
+static int take_x87(struct jit_region *region, const struct jit_object *o) {
+  region->x87 = take_rows(o, ".x87", sizeof *region->x87, &region->x87_count);
+  if (!region->x87)
+    return refuse(region, "out of memory");
   for (unsigned i = 1; i < region->x87_count; i++)
     if (region->x87[i].host <= region->x87[i - 1].host)
       return refuse(region, "its x87 instructions are not in order");
   return 0;
 }
 
+/* --- The code --------------------------------------------------------------------------- */
+
+/* What the code's instructions are, one after the other. */
+struct reading {
+  uint64_t saved, room; /* on the host's stack */
+  uint8_t *is_target;   /* of the code's bytes: does a jump lead there? */
+};
+
 /* How far below its entry's the code moves the stack pointer: registers that it saves, room that it makes,
  * the return address of a call. Each of these stands once, at the start of the function. */
-static int measure_frame(struct jit_region *region) {
+static const char *read_stack(struct reading *reading, const ZydisDecodedInstruction *zi,
+                              const ZydisDecodedOperand *op) {
   enum { SLOT = 8 };
-  uint64_t saved = 0, room = 0;
+  if (zi->meta.category == ZYDIS_CATEGORY_CALL || zi->mnemonic == ZYDIS_MNEMONIC_RET ||
+      zi->mnemonic == ZYDIS_MNEMONIC_POP)
+    return NULL;
+  if (zi->mnemonic == ZYDIS_MNEMONIC_PUSH) {
+    reading->saved += SLOT;
+    return NULL;
+  }
+  if (op[0].type != ZYDIS_OPERAND_TYPE_REGISTER || op[0].reg.value != ZYDIS_REGISTER_RSP ||
+      !(op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) || zi->operand_count_visible == 0)
+    return NULL;
+  const bool adds = zi->mnemonic == ZYDIS_MNEMONIC_ADD, subtracts = zi->mnemonic == ZYDIS_MNEMONIC_SUB;
+  if ((!adds && !subtracts) || op[1].type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
+    return "LLVM's code moves the stack pointer in another way than is known";
+  const int64_t down = subtracts ? op[1].imm.value.s : -op[1].imm.value.s;
+  if (down > (int64_t)reading->room)
+    reading->room = (uint64_t)down;
+  return NULL;
+}
+
+static bool leads_out(const struct jit_region *region, uint32_t field) {
+  for (unsigned i = 0; i < region->reloc_count; i++)
+    if (region->reloc[i].offset == field)
+      return true;
+  return false;
+}
+
+static void read_jump(struct reading *reading, const struct jit_region *region, uint32_t end,
+                      const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *op) {
+  if (op[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE || !op[0].imm.is_relative ||
+      (zi->raw.imm[0].size == 32 && leads_out(region, end - 4)))
+    return;
+  const uint64_t target = end + (uint64_t)op[0].imm.value.s;
+  if (target < region->code_size)
+    reading->is_target[target] = true;
+}
+
+static const char *read_code(struct reading *reading, struct jit_region *region) {
   ZydisDecoder decoder;
   ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
   ZydisDecodedInstruction zi;
   ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
   for (uint32_t at = 0; at < region->code_size; at += zi.length) {
     if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, region->code + at, region->code_size - at, &zi, op)))
-      return refuse(region, "LLVM's code does not decode");
-    if (zi.meta.category == ZYDIS_CATEGORY_CALL || zi.mnemonic == ZYDIS_MNEMONIC_RET ||
-        zi.mnemonic == ZYDIS_MNEMONIC_POP)
+      return "LLVM's code does not decode";
+    const char *why = read_stack(reading, &zi, op);
+    if (why)
+      return why;
+    if (zi.operand_count_visible)
+      read_jump(reading, region, at + zi.length, &zi, op);
+    if (zi.mnemonic != ZYDIS_MNEMONIC_RET)
       continue;
-    if (zi.mnemonic == ZYDIS_MNEMONIC_PUSH) {
-      saved += SLOT;
-      continue;
-    }
-    if (op[0].type != ZYDIS_OPERAND_TYPE_REGISTER || op[0].reg.value != ZYDIS_REGISTER_RSP ||
-        !(op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) || zi.operand_count_visible == 0)
-      continue;
-    const bool adds = zi.mnemonic == ZYDIS_MNEMONIC_ADD, subtracts = zi.mnemonic == ZYDIS_MNEMONIC_SUB;
-    if ((!adds && !subtracts) || op[1].type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
-      return refuse(region, "LLVM's code moves the stack pointer in another way than is known");
-    const int64_t down = subtracts ? op[1].imm.value.s : -op[1].imm.value.s;
-    if (down > (int64_t)room)
-      room = (uint64_t)down;
+    if (zi.length != 1)
+      return "LLVM's code returns in another way than is known";
+    struct jit_region_stop *stop = realloc(region->stop, (region->stop_count + 1) * sizeof *stop);
+    if (!stop)
+      return "out of memory";
+    region->stop = stop;
+    region->stop[region->stop_count++] = (struct jit_region_stop){.at = at};
   }
-  region->frame_size = (uint32_t)(saved + room + SLOT);
-  return saved + room < JIT_FRAME_LIMIT ? 0 : refuse(region, "its frame is too large");
+  return NULL;
 }
 
-static int take_object(struct jit_region *region, LLVMMemoryBufferRef buffer) {
+/* A poll that is no instruction of its own is a place that one comes to from above, and only there are
+ * registers as its way out expects them. Jumps must not lead there: blocks behind it that LLVM found empty,
+ * or shares with others. */
+static bool polls_are_stops(const struct jit_region *region, const struct reading *reading, unsigned count) {
+  for (unsigned i = 0; i < count; i++)
+    if (region->stop[i].at >= region->code_size || reading->is_target[region->stop[i].at])
+      return false;
+  return true;
+}
+
+static int check_code(struct jit_region *region, const struct jit_object *o, enum poll_kind polls) {
+  enum { SLOT = 8 };
+  unsigned poll_count;
+  region->stop = take_rows(o, ".polls", sizeof *region->stop, &poll_count);
+  region->stop_count = poll_count;
+  struct reading reading = {.is_target = calloc(1, region->code_size)};
+  const char *why = region->stop && reading.is_target ? read_code(&reading, region) : "out of memory";
+  const bool stops = why || polls == POLL_NOP || polls_are_stops(region, &reading, poll_count);
+  free(reading.is_target);
+  if (why)
+    return refuse(region, why);
+  region->frame_size = (uint32_t)(reading.saved + reading.room + SLOT);
+  if (reading.saved + reading.room >= JIT_FRAME_LIMIT)
+    return refuse(region, "its frame is too large");
+  return stops ? 0 : -EAGAIN;
+}
+
+static int take_object(struct jit_region *region, LLVMMemoryBufferRef buffer, enum poll_kind polls) {
   struct jit_object object;
   int64_t offset[SECTION_LIMIT];
   if (!jit_object_open(&object, (const uint8_t *)LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer)))
@@ -179,19 +258,20 @@ static int take_object(struct jit_region *region, LLVMMemoryBufferRef buffer) {
     status = relocate(region, &object, offset);
   if (status == 0)
     status = take_x87(region, &object);
-  return status ? status : measure_frame(region);
+  return status ? status : check_code(region, &object, polls);
 }
 
 /* --- Compiling ---------------------------------------------------------------------------------------------
  */
 
-int jit_compile_region(const struct lift_region_source *source, void (*dump)(const char *text),
-                       struct jit_region *region) {
+static int compile(const struct lift_region_source *source, enum poll_kind polls,
+                   void (*dump)(const char *text), struct jit_region *region) {
   char name[24], *message = NULL;
   memset(region, 0, sizeof *region);
   if (!machine) {
     machine = jit_target_machine(LLVMCodeGenLevelDefault, &message);
-    /* As for stencils: a short loop that lies in two of the lines that the CPU fetches runs at half its speed. */
+    /* As for stencils: a short loop that lies in two of the lines that the CPU fetches runs at half its
+     * speed. */
     static const char *const arguments[] = {"uemu-llvm", "-x86-experimental-pref-innermost-loop-alignment=6"};
     LLVMParseCommandLineOptions(2, arguments, NULL);
   }
@@ -204,6 +284,7 @@ int jit_compile_region(const struct lift_region_source *source, void (*dump)(con
   struct lifter lifter;
   lifter_init(&lifter, LIFT_REGION);
   lifter.notes_x87 = true;
+  lifter.polls = polls;
   lifter.annotate = jit_dump_wanted(source->unit.entry);
   LLVMContextSetDiagnosticHandler(lifter.context, jit_diagnose, region->why);
   const struct jit_emit emit = {machine, pipeline, name, source->unit.entry, dump};
@@ -212,7 +293,7 @@ int jit_compile_region(const struct lift_region_source *source, void (*dump)(con
     object = jit_make_object(&emit, lifter.module, region->why);
   else
     snprintf(region->why, sizeof region->why, "%s", lifter.failure);
-  int status = object ? take_object(region, object) : -EIO;
+  int status = object ? take_object(region, object, polls) : -EIO;
   if (object)
     LLVMDisposeMemoryBuffer(object);
   lifter_dispose(&lifter);
@@ -221,10 +302,18 @@ int jit_compile_region(const struct lift_region_source *source, void (*dump)(con
   return status;
 }
 
+int jit_compile_region(const struct lift_region_source *source, void (*dump)(const char *text),
+                       struct jit_region *region) {
+  int status = compile(source, POLL_STOP, dump, region);
+  return status == -EAGAIN ? compile(source, POLL_NOP, dump, region) : status;
+}
+
 void jit_free_region(struct jit_region *region) {
   free(region->code);
   free(region->reloc);
+  free(region->stop);
   free(region->x87);
+  region->stop = NULL;
   region->x87 = NULL;
   region->code = NULL;
   region->reloc = NULL;

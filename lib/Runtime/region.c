@@ -3,8 +3,9 @@
  * A region is made of what direct jumps reach from an address that proved hot: a function's entry, or the
  * head of a loop, which is entered in the middle of its run. Inside, host registers mean nothing to anybody
  * else: there is one place where the guest's state is known, the first byte. As soon as the guest has a
- * handler that could look at a fault, regions commit: the register file has the state at each instruction that
- * can fault. And they are made only of pages that the guest cannot write to: what is written is not what is running.
+ * handler that could look at a fault, regions commit: the register file has the state at each instruction
+ * that can fault. And they are made only of pages that the guest cannot write to: what is written is not what
+ * is running.
  *
  * A region is a unit like others to the map: exits lead to it and out of it. */
 #include "Runtime/region.h"
@@ -102,31 +103,58 @@ static void relocate(uint8_t *field, int32_t addend, uintptr_t target) {
   memcpy(field, &value, sizeof value);
 }
 
-/* Where the region has come out to this place's address before; 0: nowhere. */
-static uintptr_t find_exit(const struct jit_region *region, const uintptr_t *target, unsigned i) {
+/* Where the region has come out to this place's address, or by this place's stub, before; 0: nowhere. */
+static uintptr_t find_way_out(const struct jit_region *region, const uintptr_t *target, unsigned i) {
   for (unsigned k = 0; k < i; k++)
-    if (region->reloc[k].symbol == STENCIL_TAKEN && region->reloc[k].eip == region->reloc[i].eip)
+    if (region->reloc[k].symbol == region->reloc[i].symbol && region->reloc[k].eip == region->reloc[i].eip)
       return target[k];
   return 0;
 }
 
-/* What the region's places refer to, to target[]: stubs, which are there, a probe for each dispatch, and an exit
- * for each address, which may be named often. Returns the end of what it writes. */
-static uint8_t *write_ways_out(uint8_t *at, const struct jit_region *region, uintptr_t *target) {
+static void add_stop(struct region_stops *stops, uint32_t at, uint32_t out, uint8_t byte) {
+  uint32_t i = stops->count;
+  for (; i && stops->stop[i - 1].at >= at; i--)
+    if (stops->stop[i - 1].at == at)
+      return;
+  memmove(&stops->stop[i + 1], &stops->stop[i], (stops->count - i) * sizeof stops->stop[0]);
+  stops->stop[i] = (struct region_stop){at, out, byte};
+  stops->count++;
+}
+
+/* What the region's places refer to, to target[]: a probe for each dispatch, an exit for each address and a
+ * jump to each stub, which may be named often. Each is a stop. Returns the end of what it writes. */
+static uint8_t *write_ways_out(uint8_t *at, const uint8_t *start, const struct jit_region *region,
+                               uintptr_t *target, struct region_stops *stops) {
   for (unsigned i = 0; i < region->reloc_count; i++) {
     const struct jit_region_reloc *reloc = &region->reloc[i];
-    if (reloc->symbol == STENCIL_DISPATCH) {
-      target[i] = code_address(at);
+    uint8_t *entry = at;
+    const bool dispatches = reloc->symbol == STENCIL_DISPATCH;
+    if (!dispatches && (target[i] = find_way_out(region, target, i)))
+      continue;
+    if (dispatches)
       at = stub_write_probe(at);
-    } else if (reloc->symbol != STENCIL_TAKEN) {
-      target[i] = stub_address(reloc->symbol);
-    } else if (!(target[i] = find_exit(region, target, i))) {
-      uint8_t *entry;
+    else if (reloc->symbol == STENCIL_TAKEN)
       at = translate_write_exit(at, reloc->eip, true, &entry);
-      target[i] = code_address(entry);
-    }
+    else
+      at = stub_write_jump(at, stub_address(reloc->symbol));
+    target[i] = code_address(entry);
+    add_stop(stops, (uint32_t)(entry - start), 0, *entry);
   }
   return at;
+}
+
+static struct region_stops *make_stops(const struct jit_region *region) {
+  const size_t limit = region->stop_count + region->reloc_count;
+  struct region_stops *stops = malloc(sizeof *stops + (limit + 1) * sizeof stops->stop[0]);
+  if (!stops)
+    return NULL;
+  stops->wanted = stops->count = 0;
+  for (unsigned i = 0; i < region->stop_count; i++) {
+    const struct jit_region_stop *stop = &region->stop[i];
+    add_stop(stops, FRAME_PROBE_SIZE + stop->at, stop->out ? FRAME_PROBE_SIZE + stop->out : 0,
+             region->code[stop->at]);
+  }
+  return stops;
 }
 
 /* The unit's rows: the entry, and the x87 instructions, for those who ask where the last one was. Returns
@@ -157,9 +185,10 @@ static void publish(const struct region_job *job, const struct jit_region *regio
   stub_write_frame_probe(start, region->frame_size);
   memcpy(code, region->code, region->size);
   uintptr_t *target = malloc((region->reloc_count + 1) * sizeof *target);
-  if (!target)
+  struct region_stops *stops = make_stops(region);
+  if (!target || !stops)
     engine_fatal(entry, "out of memory for a region's exits");
-  uint8_t *end = write_ways_out(code + region->size, region, target);
+  uint8_t *end = write_ways_out(code + region->size, start, region, target, stops);
   for (unsigned i = 0; i < region->reloc_count; i++)
     relocate(code + region->reloc[i].offset, region->reloc[i].addend, target[i]);
   free(target);
@@ -174,6 +203,7 @@ static void publish(const struct region_job *job, const struct jit_region *regio
                            .large = true,
                            .region = true,
                            .commits = job->source.commits,
+                           .stops = stops,
                            .insn_count = (uint16_t)make_rows(row, &job->source.unit, region),
                            .page_count = (uint16_t)job->fetch.page_count,
                            .insn = row,

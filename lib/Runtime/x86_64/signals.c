@@ -182,6 +182,11 @@ static bool stop_or_step(struct engine_thread *thread, mcontext_t *context) {
       thread->stepping = false;
       return true;
     }
+    if (unit->region && (region_stop_want(thread, unit, pc) || region_stop_leave(unit, pc, context))) {
+      thread->stepping = false;
+      context->gregs[REG_EFL] &= ~(greg_t)HOST_TF;
+      return false;
+    }
   }
   thread->stepping = code_cache_contains(pc) || in_stubs(pc);
   if (thread->stepping)
@@ -227,6 +232,13 @@ static bool frames_overflow(struct engine_thread *thread, mcontext_t *context) {
 /* A fault at pc of translated code. False: it is not the guest's. */
 static bool translated_fault(struct engine_thread *thread, int signal, const siginfo_t *info, mcontext_t *context) {
   uintptr_t pc = (uintptr_t)context->gregs[REG_RIP];
+  if (context->gregs[REG_TRAPNO] == TRAP_BP) {
+    const enum region_way way = region_stop_pass(thread, context);
+    if (way == REGION_PASSED && __atomic_load_n(&thread->cpu->interrupt, __ATOMIC_ACQUIRE))
+      stop_or_step(thread, context);
+    if (way != REGION_NO_STOP)
+      return true;
+  }
   bool page_fault = context->gregs[REG_TRAPNO] == TRAP_PF;
   uintptr_t address = (uintptr_t)context->gregs[REG_CR2];
   if (page_fault && context->gregs[REG_ERR] & ERROR_FETCH && code_cache_contains(address)) {
@@ -262,6 +274,7 @@ static bool translated_fault(struct engine_thread *thread, int signal, const sig
   thread->trap = trap_of(signal, info, context);
   thread->pending_trap = true;
   thread->stepping = false;
+  region_stop_forget(thread);
   take_state(thread->cpu, unit, index, context);
   leave_through(context, enter_after_signal);
   return true;

@@ -32,6 +32,8 @@ static uint8_t *emit_near_jump(uint8_t *at, uintptr_t target) {
   return emit32(at, (uint32_t)(target - code_address(at) - 4));
 }
 
+uint8_t *stub_write_jump(uint8_t *at, uintptr_t target) { return emit_near_jump(at, target); }
+
 static uintptr_t slot_stub, miss_stub;
 
 /* The jump cache (cpu_state.h). Entry 0 never holds eip 0 (engine.c). */

@@ -347,12 +347,15 @@ static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, con
   }
 }
 
-static uint8_t live_before(const struct work *work, unsigned i, uint8_t after) {
-  const struct insn *insn = &work->unit->insn[i];
-  if (work->unit->record[i] == FLAG_RECORD_VOID)
+uint8_t unit_live_before(const struct unit *unit, unsigned i) {
+  const struct insn *insn = &unit->insn[i];
+  if (unit->record[i] == FLAG_RECORD_VOID)
     return kept_by_void(insn);
-  uint8_t before = (uint8_t)((after & ~insn->flags_written) | insn->flags_read);
-  return work->options->precise && insn->can_fault ? FLAGS_ALL : before;
+  return (uint8_t)((unit->live[i] & ~insn->flags_written) | insn->flags_read);
+}
+
+static uint8_t live_before(const struct work *work, unsigned i) {
+  return work->options->precise && work->unit->insn[i].can_fault ? FLAGS_ALL : unit_live_before(work->unit, i);
 }
 
 static bool is_call(const struct insn *insn) {
@@ -496,7 +499,7 @@ static void find_liveness(struct work *work) {
           live = unit->live[i]; /* what the callee reads */
         else
           unit->live[i] = live = unit->record[i] == FLAG_RECORD_VOID ? FLAGS_ALL : live;
-        live = live_before(work, i, live);
+        live = live_before(work, i);
       }
       if (live != block_in[b]) {
         block_in[b] = live;

@@ -58,6 +58,9 @@ struct discover_options {
   bool follow;         /* decode the targets of jumps too; else only what falls through */
 };
 
+/* Flags that must be there before instruction i of a unit, which was not discovered as `precise`. */
+uint8_t unit_live_before(const struct unit *unit, unsigned i);
+
 /* Flags that the code at eip may read before it writes them. */
 uint8_t discover_live(guest_addr eip, const struct discover_options *options);
 

@@ -38,12 +38,7 @@ struct lift_region {
   bool leaves_at_entry; /* to where it would come in again */
 };
 
-/* --- Liveness ------------------------------------------------------------------------------------------ */
-
-static uint8_t live_before(const struct unit *unit, unsigned i) {
-  const struct insn *insn = &unit->insn[i];
-  return (uint8_t)((unit->live[i] & ~insn->flags_written) | insn->flags_read);
-}
+/* --- Edges into blocks ------------------------------------------------------------------------------------------ */
 
 static void add_edge(struct lift_region *region, int to) {
   if (to >= 0 && region->predecessors[to] < 2)
@@ -61,7 +56,7 @@ static void find_edges(struct lift_region *region) {
   const struct unit *unit = &region->source->unit;
   for (unsigned b = 0; b < unit->block_count; b++) {
     const struct block *block = &unit->block[b];
-    region->live_in[b] = live_before(unit, block->first);
+    region->live_in[b] = unit_live_before(unit, block->first);
     add_edge(region, block->taken);
     add_edge(region, block->next);
   }
@@ -120,8 +115,8 @@ static void load_variables(struct lifter *l, uint8_t flags) {
   for (unsigned f = 0; f < FLAG_COUNT; f++)
     if (flags & 1 << f)
       l->flag[f] = LLVMBuildLoad2(l->builder, l->i1, region->flag[f], "");
-  l->flags_dirty = flags;
-  l->gpr_dirty = l->xmm_dirty = 0; /* with commits, go() wrote them */
+  l->flags_dirty = l->commits ? FLAGS_NONE : flags; /* go() wrote them */
+  l->gpr_dirty = l->xmm_dirty = 0;
   l->compare[0] = l->compare[1] = l->above = NULL;
 }
 
@@ -164,11 +159,15 @@ bool region_exit_address(const char *name, guest_addr *eip) {
   return true;
 }
 
+/* Flags, of those that are newer than the register file, that must be there when control leaves for code which reads
+ * `live`. With commits a fault may show them, or any. */
+static void store_flags(struct lifter *l, uint8_t live) { control_store_flags(l, l->commits ? FLAGS_ALL : live); }
+
 /* Out of the region, to the code of guest address eip, which reads the flags in `live`. */
 static void leave_to(struct lifter *l, guest_addr eip, uint8_t live) {
   char name[REGION_EXIT_NAME];
   region_exit_name(name, eip);
-  control_store_flags(l, live);
+  store_flags(l, live);
   control_tail_call(l, name, NULL);
 }
 
@@ -186,7 +185,7 @@ static void leave_to(struct lifter *l, guest_addr eip, uint8_t live) {
 /* What the poll before the instruction being lifted leaves by. */
 static void build_way_out(struct lifter *l, LLVMBasicBlockRef out, guest_addr eip, uint8_t live) {
   LLVMPositionBuilderAtEnd(l->builder, out);
-  control_store_flags(l, live);
+  store_flags(l, live);
   control_tail_call(l, "leave", lifter_const(l, 4, eip));
   l->ended = false;
 }
@@ -253,6 +252,7 @@ static void go(struct lifter *l, int to, guest_addr eip, uint8_t live) {
     region->is_handed[to] = true;
   } else if (l->commits) {
     control_store_registers(l);
+    control_store_flags(l, FLAGS_ALL);
   }
   LLVMBuildBr(l->builder, region->code[to]);
   l->ended = true;
@@ -290,7 +290,7 @@ void region_leave(struct lifter *l) {
   memcpy(l->xmm, l->xmm_before, sizeof l->xmm);
   memcpy(l->flag, region->flag_before, sizeof l->flag);
   l->flags_dirty = region->dirty_before;
-  leave_to(l, l->insn->eip, live_before(&region->source->unit, region->insn));
+  leave_to(l, l->insn->eip, unit_live_before(&region->source->unit, region->insn));
   /* What the family function builds after this is on nobody's way, or on another one than this. */
   take_values(l, &after);
   LLVMPositionBuilderAtEnd(l->builder, control_block(l, "left"));

@@ -30,7 +30,10 @@ const struct jit_interface *compiler_open(const char **why) {
 const struct jit_interface *compiler_enter(guest_addr eip, struct compiler_fpu *fpu) {
   uint32_t mxcsr = 0x1F80;
   entered = observe_clock();
-  __asm__ volatile("fxsave64 %0\n\tfninit\n\tldmxcsr %1" : "=m"(fpu->image) : "m"(mxcsr) : "memory");
+  __asm__ volatile("fxsave64 %0\n\tfnstenv %1\n\tfninit\n\tldmxcsr %2"
+                   : "=m"(fpu->image), "=m"(fpu->environment)
+                   : "m"(mxcsr)
+                   : "memory");
   const char *why;
   if (!compiler_open(&why))
     engine_fatal(eip, "the compiler cannot be loaded: %s", why);
@@ -39,5 +42,5 @@ const struct jit_interface *compiler_enter(guest_addr eip, struct compiler_fpu *
 
 void compiler_leave(const struct compiler_fpu *fpu) {
   observe_compiled(entered);
-  __asm__ volatile("fxrstor64 %0" : : "m"(fpu->image) : "memory");
+  __asm__ volatile("fxrstor64 %0\n\tfldenv %1" : : "m"(fpu->image), "m"(fpu->environment) : "memory");
 }

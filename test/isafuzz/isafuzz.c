@@ -30,7 +30,7 @@ struct options {
   unsigned programs, states, pages, modes, groups, failures;
   ZydisMnemonic only[ONLY_LIMIT];
   size_t only_count;
-  const char *replay;
+  const char *replay, *cases;
   bool coverage, exact_flags;
 };
 
@@ -224,6 +224,7 @@ static const char usage[] =
     "  --failures N         (20) stop after so many different ones\n"
     "  --coverage           name the definitions that were left out or never executed\n"
     "  --replay CASE        one case, as printed: \"BYTES NAME=VALUE…\"\n"
+    "  --cases FILE         the same, for each of its lines that does not begin with #\n"
     "  --forms basic|others  print the rows of test/guests/checksums.c\n"
     "  --tables             print the tables of undefined flags and of known differences\n";
 
@@ -283,6 +284,7 @@ static void read_options(int argc, char *argv[], struct options *options) {
     FAILURES,
     COVERAGE,
     REPLAY,
+    CASES,
     FORMS,
     TABLE
   };
@@ -292,7 +294,7 @@ static void read_options(int argc, char *argv[], struct options *options) {
       {"only", 1, NULL, ONLY},         {"with", 1, NULL, WITH},     {"without", 1, NULL, WITHOUT},
       {"exact-flags", 0, NULL, EXACT}, {"known", 0, NULL, KNOWN},   {"failures", 1, NULL, FAILURES},
       {"coverage", 0, NULL, COVERAGE}, {"forms", 1, NULL, FORMS},   {"replay", 1, NULL, REPLAY},
-      {"tables", 0, NULL, TABLE},      {NULL, 0, NULL, 0}};
+      {"cases", 1, NULL, CASES},       {"tables", 0, NULL, TABLE},  {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(argc, argv, "+", names, NULL)) != -1)
     switch (option) {
@@ -338,6 +340,9 @@ static void read_options(int argc, char *argv[], struct options *options) {
     case REPLAY:
       options->replay = optarg;
       break;
+    case CASES:
+      options->cases = optarg;
+      break;
     case FORMS: {
       static struct definitions definitions;
       definitions_find(&definitions, options->groups);
@@ -366,6 +371,25 @@ static int replay(struct fuzzer *fuzzer, const char *text) {
   bool fails = case_fails(fuzzer, &c, difference);
   case_print(fuzzer, &c);
   return fails;
+}
+
+static int replay_file(struct fuzzer *fuzzer, const char *path) {
+  FILE *file = fopen(path, "r");
+  char line[1024];
+  int status = 0;
+  unsigned count = 0;
+  if (!file)
+    fail_usage("cannot open", path);
+  while (fgets(line, sizeof line, file)) {
+    line[strcspn(line, "\n")] = '\0';
+    if (!line[0] || line[0] == '#')
+      continue;
+    status |= replay(fuzzer, line);
+    count++;
+  }
+  fclose(file);
+  printf("%u cases\n", count);
+  return count ? status : 2;
 }
 
 int main(int argc, char *argv[]) {
@@ -400,6 +424,8 @@ int main(int argc, char *argv[]) {
   target_init(&fuzzer.emulated, "emulator", command, fuzzer.job, job_fd, EMULATOR_PATIENCE_MS);
   if (options.replay)
     return replay(&fuzzer, options.replay);
+  if (options.cases)
+    return replay_file(&fuzzer, options.cases);
 
   double start = now_seconds();
   bool running = true;

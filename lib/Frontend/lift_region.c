@@ -247,7 +247,7 @@ static void go(struct lifter *l, int to, guest_addr eip, uint8_t live) {
   struct values before;
   keep_values(l, &before);
   store_variables(l, region->live_in[to]);
-  if (region->predecessors[to] == 1) {
+  if (region->predecessors[to] == 1 && to > (int)region->block) { /* which is still to be lifted */
     keep_values(l, &region->handed[to]);
     region->is_handed[to] = true;
   } else if (l->commits) {

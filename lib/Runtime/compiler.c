@@ -42,5 +42,8 @@ const struct jit_interface *compiler_enter(guest_addr eip, struct compiler_fpu *
 
 void compiler_leave(const struct compiler_fpu *fpu) {
   observe_compiled(entered);
-  __asm__ volatile("fxrstor64 %0\n\tfldenv %1" : : "m"(fpu->image), "m"(fpu->environment) : "memory");
+  enum { STATUS_AT = 2, EXCEPTION_PENDING = 0x80 };
+  __asm__ volatile("fxrstor64 %0" : : "m"(fpu->image) : "memory");
+  if (!(fpu->image[STATUS_AT] & EXCEPTION_PENDING)) /* fldenv would raise it; and the image has the addresses then */
+    __asm__ volatile("fldenv %0" : : "m"(fpu->environment));
 }

@@ -205,8 +205,8 @@ void regions_drop_pages(uint32_t first_page, uint32_t last_page);
 
 /* --- compiler.c: the shared object that has LLVM -------------------------------------------------------------- */
 
-/* LLVM may use the FPU, and the guest's state is in it. AMD's CPUs save the address of the last x87 instruction, and of
- * its operand, in the environment only (APM vol. 2, 11.4.4). */
+/* LLVM may use the FPU, and the guest's state is in it. While no exception is pending, AMD's CPUs save the addresses of
+ * the last x87 instruction and of its operand in the environment only. */
 struct compiler_fpu {
   uint32_t environment[7];
   uint8_t image[512] __attribute__((aligned(16)));

@@ -231,7 +231,7 @@ static unsigned poll_position(const struct unit *unit, unsigned b) {
   if (block->taken < 0 || unit->insn[at].target > unit->insn[at].eip ||
       !leads_back(unit, block->taken, (int)b))
     return UNIT_INSN_LIMIT;
-  while (at > block->first && live_before(unit, at))
+  while (at > block->first && unit_live_before(unit, at))
     at--;
   return at;
 }
@@ -401,7 +401,7 @@ static void lift_block(struct lifter *l, unsigned b) {
   for (unsigned i = 0; i < block->count && !l->ended; i++) {
     region->insn = block->first + i;
     if (region->insn == polled)
-      poll(l, unit->insn[polled].eip, live_before(unit, polled));
+      poll(l, unit->insn[polled].eip, unit_live_before(unit, polled));
     lift_insn(l, &unit->insn[region->insn]);
   }
   if (!l->ended)

@@ -4,6 +4,7 @@
 #include "Frontend/isa_features.h"
 
 #include <Zydis/Zydis.h>
+#include <cpuid.h>
 #include <string.h>
 
 /* Zydis' register numbers run in encoding order within a class. */
@@ -338,11 +339,16 @@ static uint8_t implicit_segment_of(const ZydisDecodedInstruction *zi) {
 
 static ZydisDecoder decoder, decoder16;
 
+static bool lock_names_cr8;
+
 __attribute__((constructor)) static void decoder_init(void) {
   ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
   ZydisDecoderInit(&decoder16, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
   ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE); /* reserved NOPs, as without MPX */
   ZydisDecoderEnableMode(&decoder16, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
+  enum { EXTENDED_FEATURES = 0x80000001, CR8_LEGACY = 1 << 4 };
+  unsigned eax, ebx, ecx = 0, edx;
+  lock_names_cr8 = __get_cpuid(EXTENDED_FEATURES, &eax, &ebx, &ecx, &edx) && ecx & CR8_LEGACY;
 }
 
 /* How many operands a form lists: the visible ones, and what maskmovq and maskmovdqu store to. */
@@ -405,7 +411,19 @@ static size_t modrm_length(const uint8_t *bytes, size_t size, size_t at, bool sh
   return 1u + sib + (mod == 1 ? 1 : mod == 2 || alone ? 4 : 0);
 }
 
-/* Opcodes of the map behind 0f that have no ModRM byte, there or behind VEX; as CPUs tell at a page's end. */
+/* --- Instructions that are none -------------------------------------------------------------------
+ * They have a length, too, by the map that their opcode is in: the CPU fetches all of it before it finds that there
+ * is no such instruction, as shows at a page's end. Measured on AMD's CPUs, for all opcodes of all maps. */
+
+static const uint8_t prefix_bytes[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3};
+
+enum undefined_kind {
+  UNDEFINED_NEVER,     /* not known to be one */
+  UNDEFINED_PERHAPS,   /* if Zydis says so */
+  UNDEFINED_CERTAINLY, /* whatever Zydis says */
+};
+
+/* Opcodes of the map behind 0f that have no ModRM byte, there or behind VEX. */
 static bool has_modrm(uint8_t opcode) {
   static const uint8_t without[][2] = {{0x04, 0x0C}, {0x0E, 0x0E}, {0x24, 0x27}, {0x30, 0x3F}, {0x77, 0x77}, {0x7A, 0x7B},
                                        {0x80, 0x8F}, {0xA0, 0xA2}, {0xA6, 0xAA}, {0xB9, 0xB9}, {0xC8, 0xCF}, {0xFF, 0xFF}};
@@ -415,41 +433,78 @@ static bool has_modrm(uint8_t opcode) {
   return true;
 }
 
+/* Moves to and from control and debug registers: mod is taken to be 3. */
+static bool has_register_only(uint8_t opcode) { return (opcode & 0xFC) == 0x20; }
+
 /* Bytes of the immediate behind an opcode of that map. */
 static unsigned immediate_length(uint8_t opcode) {
-  static const uint8_t bytes[] = {0x0F, 0x70, 0x71, 0x72, 0x73, 0x78, 0xA4, 0xAC, 0xBA, 0xC2, 0xC4, 0xC5, 0xC6};
-  return memchr(bytes, opcode, sizeof bytes) ? 1 : (opcode & 0xF0) == 0x80 ? 4 : 0;
+  static const uint8_t bytes[] = {0x0F, 0x70, 0x71, 0x72, 0x73, 0xA4, 0xAC, 0xBA, 0xC2, 0xC4, 0xC5, 0xC6};
+  enum { EXTRQ = 0x78 };
+  return memchr(bytes, opcode, sizeof bytes) ? 1 : opcode == EXTRQ ? 2 : (opcode & 0xF0) == 0x80 ? 4 : 0;
 }
 
-/* An instruction that is none has a length, too, by the map that its opcode is in: the CPU fetches all of it before
- * it finds that there is no such instruction. True: there are fewer bytes. */
-static bool is_undefined_cut(const uint8_t *bytes, size_t size, bool short_address) {
-  static const uint8_t prefixes[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3};
-  enum { ESCAPE = 0x0F, VEX3 = 0xC4, VEX2 = 0xC5, XOP = 0x8F, REGISTER = 0xC0, XOP_MAPS = 8 };
+/* The same of opcodes without an escape, of which some forms are undefined: *immediate gets its bytes. */
+static bool is_undefined_group(uint8_t opcode, unsigned operand_width, unsigned *immediate) {
+  static const uint8_t groups[] = {0xC6, 0xC7, 0xD9, 0xDB, 0xDD, 0xFE, 0xFF};
+  *immediate = opcode == 0xC6 ? 1 : opcode == 0xC7 ? operand_width : 0;
+  return memchr(groups, opcode, sizeof groups);
+}
+
+/* What may be undefined at `bytes`; *cut: there are fewer bytes than it has. */
+static enum undefined_kind undefined_at(const uint8_t *bytes, size_t size, bool is_short, bool *cut) {
+  enum { OPERAND_SIZE = 0x66, ADDRESS_SIZE = 0x67, ESCAPE = 0x0F, VEX3 = 0xC4, VEX2 = 0xC5, XOP = 0x8F, REGISTER = 0xC0 };
+  enum { XOP_NO_POP = 0x38, XOP_WITH_IMMEDIATE = 10 };
+  bool short_address = is_short, short_operand = is_short;
   size_t at = 0;
-  for (; at < size && memchr(prefixes, bytes[at], sizeof prefixes); at++)
-    short_address ^= bytes[at] == 0x67;
+  for (; at < size && memchr(prefix_bytes, bytes[at], sizeof prefix_bytes); at++) {
+    short_address = bytes[at] == ADDRESS_SIZE ? !is_short : short_address;
+    short_operand = bytes[at] == OPERAND_SIZE ? !is_short : short_operand;
+  }
   if (at + 1 >= size)
-    return false;
+    return UNDEFINED_NEVER;
   const uint8_t first = bytes[at], second = bytes[at + 1];
-  unsigned map = 0; /* 0: bytes without an escape */
+  unsigned map, immediate = 0; /* map 0: no map that Zydis knows */
+  bool exists = true;
   if (first == ESCAPE) {
     map = second == 0x38 ? 2 : second == 0x3A ? 3 : 1;
     at += map == 1 ? 1 : 2;
+    exists = map != 1 || (second != 0xA6 && second != 0xA7 && second != 0xB9 && second != 0xFF);
   } else if ((first == VEX3 || first == VEX2) && second >= REGISTER) {
     map = first == VEX2 ? 1 : second & 31;
+    exists = map >= 1 && map <= 3;
     at += first == VEX2 ? 2 : 3;
-  } else if (first == XOP && (second & 31) >= XOP_MAPS) {
-    map = second & 31;
+  } else if (first == XOP && second & XOP_NO_POP) {
+    map = 0;
+    immediate = (second & 31) == XOP_WITH_IMMEDIATE ? 4 : 0;
+    exists = false;
     at += 3;
-  } else if ((first & 0xFE) != 0xC6) {
-    return false;
+  } else if (is_undefined_group(first, short_operand ? 2 : 4, &immediate)) {
+    map = 0;
+  } else {
+    return UNDEFINED_NEVER;
   }
-  if (at >= size)
-    return true;
-  const unsigned immediate = map == 1 ? immediate_length(bytes[at]) : map == 3 || map == 0 || map == XOP_MAPS;
-  const size_t modrm = map != 1 || has_modrm(bytes[at]) ? modrm_length(bytes, size, at + 1, short_address) : 0;
-  return at + 1 + modrm + immediate > size;
+  *cut = true;
+  if (at < size) {
+    const bool is_1 = map == 1;
+    size_t modrm = modrm_length(bytes, size, at + 1, short_address);
+    if (is_1)
+      modrm = !has_modrm(bytes[at]) ? 0 : has_register_only(bytes[at]) ? 1 : modrm, immediate = immediate_length(bytes[at]);
+    else if (map == 3)
+      immediate = 1;
+    *cut = at + 1 + modrm + immediate > size;
+  }
+  return exists ? UNDEFINED_PERHAPS : UNDEFINED_CERTAINLY;
+}
+
+/* `lock mov cr0` is `mov cr8` on AMD's CPUs, so it is refused as that is. */
+static bool is_move_of_cr8(const uint8_t *bytes, size_t size) {
+  enum { LOCK = 0xF0, ESCAPE = 0x0F, FROM = 0x20, TO = 0x22, WHICH = 0x38 };
+  size_t at = 0;
+  bool locked = false;
+  for (; at < size && memchr(prefix_bytes, bytes[at], sizeof prefix_bytes); at++)
+    locked |= bytes[at] == LOCK;
+  return lock_names_cr8 && locked && at + 2 < size && bytes[at] == ESCAPE && (bytes[at + 1] == FROM || bytes[at + 1] == TO) &&
+         (bytes[at + 2] & WHICH) == 0;
 }
 
 /* Instructions that the kernel emulates (UMIP), without a look at segments, and arpl. */
@@ -474,11 +529,18 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
   ZydisDecodedOperand zo[ZYDIS_MAX_OPERAND_COUNT];
   ZydisDecoderContext context;
   ZyanStatus status = ZydisDecoderDecodeInstruction(by, &context, bytes, size, &zi);
-  if (status == ZYDIS_STATUS_NO_MORE_DATA && size < ZYDIS_MAX_INSTRUCTION_LENGTH)
-    return INSN_TRUNCATED;
-  if (!ZYAN_SUCCESS(status) && status != ZYDIS_STATUS_INSTRUCTION_TOO_LONG && size < ZYDIS_MAX_INSTRUCTION_LENGTH &&
-      is_undefined_cut(bytes, size, mode & MODE_CODE16))
-    return INSN_TRUNCATED;
+  /* vmread shares its opcode with extrq, and has the length of that. */
+  if ((!ZYAN_SUCCESS(status) || zi.mnemonic == ZYDIS_MNEMONIC_VMREAD) && status != ZYDIS_STATUS_INSTRUCTION_TOO_LONG &&
+      size < ZYDIS_MAX_INSTRUCTION_LENGTH) {
+    bool cut = false;
+    const enum undefined_kind undefined = undefined_at(bytes, size, mode & MODE_CODE16, &cut);
+    const bool is_known = undefined == UNDEFINED_CERTAINLY ||
+                          (undefined == UNDEFINED_PERHAPS && status != ZYDIS_STATUS_NO_MORE_DATA);
+    if (is_known ? cut : status == ZYDIS_STATUS_NO_MORE_DATA)
+      return INSN_TRUNCATED;
+    if (is_known)
+      status = ZYDIS_STATUS_DECODING_ERROR;
+  }
   unsigned listed = ZYAN_SUCCESS(status) ? operands_listed(&zi) : 0;
   /* AVX-512 shares mnemonics with AVX, but is not implemented. */
   bool is_evex = ZYAN_SUCCESS(status) && zi.attributes & (ZYDIS_ATTRIB_HAS_EVEX | ZYDIS_ATTRIB_HAS_MVEX);
@@ -486,7 +548,9 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
   if (!ZYAN_SUCCESS(status) || listed > 4 || is_evex || is_missing ||
       !ZYAN_SUCCESS(ZydisDecoderDecodeOperands(by, &context, &zi, zo, (ZyanU8)listed))) {
     /* More than 15 bytes are #GP, whatever they would be. */
-    make_invalid(insn, eip, 1, status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG);
+    make_invalid(insn, eip, 1,
+                 status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ||
+                     is_move_of_cr8(bytes, size));
     return INSN_INVALID;
   }
 

@@ -171,13 +171,31 @@ static void test_faults(void **context) {
 static void test_invalid(void **context) {
   (void)context;
   static const struct {
-    uint8_t bytes[4], size;
+    uint8_t bytes[8], size;
     enum insn_status status;
   } cases[] = {
       {{0x8B}, 1, INSN_TRUNCATED},             /* mov without its ModRM */
       {{0xF0, 0x01, 0xC8}, 3, INSN_INVALID},   /* lock on a register */
       {{0xF0, 0x8B, 0x00}, 3, INSN_INVALID},   /* lock mov */
-      {{0x0F, 0xC7, 0xC8, 0}, 4, INSN_INVALID} /* cmpxchg8b of a register */
+      {{0x0F, 0xC7, 0xC8, 0}, 4, INSN_INVALID}, /* cmpxchg8b of a register */
+      /* What is no instruction has a length, too, and at a page's end the next page is asked for. */
+      {{0xFE, 0x9A, 0x3F}, 3, INSN_TRUNCATED}, /* undefined in its group, and no whole displacement */
+      {{0xFE, 0x9A, 0x3F, 0, 0, 0}, 6, INSN_INVALID},
+      {{0xFF, 0x3C}, 2, INSN_TRUNCATED},
+      {{0xC7, 0x08, 1, 2, 3}, 5, INSN_TRUNCATED}, /* a group with an immediate */
+      {{0xC7, 0x08, 1, 2, 3, 4}, 6, INSN_INVALID},
+      {{0x66, 0xC7, 0x08, 1, 2}, 5, INSN_INVALID},
+      {{0xD9, 0x0C}, 2, INSN_TRUNCATED}, /* undefined in the x87's table */
+      {{0x0F, 0xB9}, 2, INSN_INVALID},   /* ud1 and ud0 have no ModRM */
+      {{0x0F, 0xFF}, 2, INSN_INVALID},
+      {{0x0F, 0x20, 0x0C}, 3, INSN_INVALID},        /* cr1; mod is not looked at */
+      {{0x66, 0x0F, 0x78, 0, 0}, 5, INSN_TRUNCATED}, /* extrq of memory: two immediates */
+      {{0x66, 0x0F, 0x78, 0, 0, 0}, 6, INSN_INVALID},
+      {{0x0F, 0x78, 0, 0}, 4, INSN_TRUNCATED}, /* vmread, with the length of that */
+      {{0x8F, 0xE8, 0x78, 0xC0, 0xC0}, 5, INSN_INVALID}, /* XOP: no immediate in map 8, four bytes in map 10 */
+      {{0x8F, 0xEA, 0x78, 0x10, 0xC0, 0, 0, 0}, 8, INSN_TRUNCATED},
+      {{0x8F, 0x20, 0, 0}, 4, INSN_TRUNCATED},
+      {{0xC4, 0xE0, 0x78, 0x10, 0xC0}, 5, INSN_INVALID}, /* VEX of a map that is none */
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     struct insn insn;

@@ -37,8 +37,6 @@ static const struct exclusion exclusions[] = {
     {M(RDSEED), 0, varies},
     {M(RDPRU), 0, varies},
     {M(RDPID), 0, varies},
-    {M(UD0), 0, "has no ModRM byte on AMD's CPUs, which a page's end shows"},
-    {M(UD1), 0, "has no ModRM byte on AMD's CPUs, which a page's end shows"},
     {M(SYSRET), 0, "#GP on AMD's CPUs, #UD on Intel's"},
     {M(SYSENTER), 0, kernel},
     {M(SYSCALL), 0, kernel},
@@ -108,8 +106,6 @@ const char *definitions_reason(unsigned groups, const ZydisDecodedInstruction *z
   if (zi->meta.isa_set == ZYDIS_ISA_SET_SVM || zi->meta.isa_set == ZYDIS_ISA_SET_SNP ||
       zi->meta.isa_set == ZYDIS_ISA_SET_AMD_INVLPGB)
     return virtualization;
-  if (zi->meta.isa_ext == ZYDIS_ISA_EXT_PADLOCK)
-    return "VIA's; has no ModRM byte elsewhere, which a page's end shows";
   bool bmi = zi->meta.isa_set == ZYDIS_ISA_SET_BMI1 || zi->meta.isa_set == ZYDIS_ISA_SET_BMI2;
   if (zi->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && !bmi && !(groups & GROUP_VEX))
     return vex;

@@ -479,7 +479,7 @@ void program_make(struct random *random, const struct definitions *definitions, 
 
 bool program_analyse(const struct definitions *definitions, struct program *program, struct masks *masks) {
   struct flag_track track = {0};
-  bool good = true;
+  bool good = true, stores_environment = false;
   program->insn_count = 0;
   for (unsigned at = 0; at < program->length && program->insn_count < INSN_LIMIT;) {
     ZydisDecodedInstruction zi;
@@ -488,6 +488,7 @@ bool program_analyse(const struct definitions *definitions, struct program *prog
     program->definition[program->insn_count] = NULL;
     if (decode(program->code + at, program->length - at, &zi, zo)) {
       good &= flag_track_add(&track, &zi, zo);
+      stores_environment |= paths_stores_environment(&zi);
       program->definition[program->insn_count] = definitions_lookup(definitions, &zi, zo);
       at += zi.length;
     } else {
@@ -495,10 +496,10 @@ bool program_analyse(const struct definitions *definitions, struct program *prog
     }
     program->start[++program->insn_count] = (uint8_t)at;
   }
-  *masks = (struct masks){.at_end = track.undefined | track.at_exits, .anywhere = track.anywhere};
+  *masks = (struct masks){track.undefined | track.at_exits, track.anywhere, stores_environment};
   if (program->random_bytes) {
     struct paths paths = paths_find(definitions, program->code, (size_t)program->length + NOP_COUNT);
-    *masks = (struct masks){.at_end = paths.undefined, .anywhere = paths.undefined};
+    *masks = (struct masks){paths.undefined, paths.undefined, paths.stores_environment};
     good = !paths.excluded && !paths.reads_undefined;
   }
   return good;

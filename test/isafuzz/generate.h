@@ -34,6 +34,7 @@ struct program {
 /* Flags that are not compared: if the program reached its end, and if it did not. */
 struct masks {
   uint32_t at_end, anywhere;
+  bool stores_environment; /* of the x87: fnstenv, fnsave */
 };
 
 enum generate_mode { MODE_SINGLE = 1 << 0, MODE_SEQUENCE = 1 << 1, MODE_BYTES = 1 << 2 };

@@ -35,14 +35,28 @@ static void reach(struct walk *walk, int64_t at, const struct flag_track *track)
   walk->undefined[at] |= undefined;
 }
 
+static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
+
 /* EVEX, whether or not Zydis knows what instruction it is. */
 static bool is_evex(const uint8_t *code, size_t length) {
   enum { BOUND_EVEX = 0x62, REGISTER_FORM = 0xc0 };
-  static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
   size_t at = 0;
   while (at < length && memchr(prefixes, code[at], sizeof prefixes))
     at++;
   return at + 1 < length && code[at] == BOUND_EVEX && code[at + 1] >= REGISTER_FORM;
+}
+
+/* What AMD's Zen executes though it should be undefined: `lock verw`, and vpermq and vpermpd without VEX.W. */
+static bool is_peculiar(const uint8_t *code, size_t length) {
+  enum { LOCK = 0xf0, ESCAPE = 0x0f, GROUP6 = 0x00, VERW = 5, VEX = 0xc4, MAP = 0xe3, W_L_PP = 0x87, YMM_66 = 0x05 };
+  bool locked = false;
+  for (; length && memchr(prefixes, *code, sizeof prefixes); code++, length--)
+    locked |= *code == LOCK;
+  if (length < 4)
+    return false;
+  if (code[0] == VEX && code[1] == MAP)
+    return (code[2] & W_L_PP) == YMM_66 && code[3] <= 1;
+  return locked && code[0] == ESCAPE && code[1] == GROUP6 && (code[2] >> 3 & 7) == VERW;
 }
 
 static bool goes_on(const ZydisDecodedInstruction *zi) {
@@ -56,10 +70,14 @@ static bool goes_on(const ZydisDecodedInstruction *zi) {
   }
 }
 
+bool paths_stores_environment(const ZydisDecodedInstruction *zi) {
+  return zi->mnemonic == ZYDIS_MNEMONIC_FNSTENV || zi->mnemonic == ZYDIS_MNEMONIC_FNSAVE;
+}
+
 static void visit(struct walk *walk, size_t at) {
   ZydisDecodedInstruction zi;
   ZydisDecodedOperand zo[ZYDIS_MAX_OPERAND_COUNT];
-  if (is_evex(walk->code + at, walk->length - at)) {
+  if (is_evex(walk->code + at, walk->length - at) || is_peculiar(walk->code + at, walk->length - at)) {
     walk->paths.excluded = true;
     return;
   }
@@ -67,6 +85,7 @@ static void visit(struct walk *walk, size_t at) {
     return;
   if (definitions_reason(walk->definitions->groups, &zi, zo))
     walk->paths.excluded = true;
+  walk->paths.stores_environment |= paths_stores_environment(&zi);
   struct flag_track track = {.undefined = walk->undefined[at], .sum = walk->sum[at]};
   if (!flag_track_add(&track, &zi, zo))
     walk->paths.reads_undefined = true;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -58,6 +59,7 @@ static _Noreturn void become(const struct target *target, int in, int out) {
   unsetenv("UEMU_CACHE_DIR");
   unsetenv("XDG_CACHE_HOME");
   unsetenv("HOME");
+  prctl(PR_SET_PDEATHSIG, SIGKILL); /* a program that loops would not see that nobody waits for it */
   execv(target->command[0], target->command);
   fprintf(stderr, "isafuzz: %s: %s\n", target->command[0], strerror(errno));
   _exit(127);

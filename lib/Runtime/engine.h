@@ -352,7 +352,10 @@ void flag_record_end(struct cpu_state *cpu);
 bool region_stop_want(struct engine_thread *thread, const struct code_unit *unit, uintptr_t pc);
 /* A thread that is stepped is at pc: if that is a loop's poll it goes on by the way out. */
 bool region_stop_leave(const struct code_unit *unit, uintptr_t pc, mcontext_t *context);
-/* Behind a breakpoint: the thread goes on as it would without it; or out of a loop, which ends in C. */
+/* Is pc at a return of a region? The guest's registers are in their places, and it is about to go on at r13d's address. */
+bool region_stop_returns(const struct code_unit *unit, uintptr_t pc);
+/* Behind a breakpoint: the thread goes on as it would without it, but stays at a return if somebody asks for it; or goes
+ * out of a loop, which ends in C. */
 enum region_way { REGION_NO_STOP, REGION_PASSED, REGION_LEFT };
 enum region_way region_stop_pass(struct engine_thread *thread, mcontext_t *context);
 /* The thread leaves the region in another way. */

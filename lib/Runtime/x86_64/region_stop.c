@@ -5,8 +5,10 @@
  * breakpoint (int3, one byte) to each place where the thread may come out: to the polls of its loops, its
  * returns, and the first byte of its exits, jumps to stubs and probes. Nothing is spent on them before. The
  * thread runs on; at the breakpoint the handler takes all of them away, has it leave a loop by the poll's way
- * out, which ends in C, and does what the other instructions would have done: returns, jumps, or jumps to
- * another probe, that among the stubs.
+ * out, which ends in C, and does what the other instructions would have done: jumps, or jumps to another
+ * probe, that among the stubs. At a return the guest's registers are where they are between units, so the
+ * thread stops there: in the region that it would return to it would have to be stopped again, and out of a
+ * million calls a million times.
  *
  * Outside the region the thread is stepped on to the next guest instruction as in all code (signals.c).
  *
@@ -87,6 +89,11 @@ bool region_stop_leave(const struct code_unit *unit, uintptr_t pc, mcontext_t *c
   return true;
 }
 
+bool region_stop_returns(const struct code_unit *unit, uintptr_t pc) {
+  const struct region_stop *stop = unit->region ? stop_at(unit, pc) : NULL;
+  return stop && stop->byte == RET;
+}
+
 static uintptr_t jump_target(uintptr_t pc) {
   const int32_t *displacement = (const int32_t *)(pc + 1);
   return pc + JUMP_SIZE + (uintptr_t)(intptr_t)__atomic_load_n(displacement, __ATOMIC_ACQUIRE);
@@ -104,6 +111,11 @@ enum region_way region_stop_pass(struct engine_thread *thread, mcontext_t *conte
     return REGION_LEFT;
   switch (stop->byte) {
   case RET:
+    /* Here is the last place where the state is known: the caller may be in a region, and return as well. */
+    if (__atomic_load_n(&thread->cpu->interrupt, __ATOMIC_ACQUIRE)) {
+      r[REG_RIP] = (greg_t)pc;
+      break;
+    }
     r[REG_RIP] = *(const greg_t *)r[REG_RSP];
     r[REG_RSP] += (greg_t)sizeof(greg_t);
     break;

@@ -125,16 +125,18 @@ static void take_ymm(struct cpu_state *cpu, const mcontext_t *context) {
     memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
 }
 
-/* There host registers have the state, as in stencils. */
-static bool at_region_entry(const struct code_unit *unit, const mcontext_t *context) {
-  return unit->region && context->gregs[REG_RIP] == (greg_t)(uintptr_t)unit->code;
+/* There, and at a region's returns, host registers have the state, as in stencils. */
+static bool at_region_entry(const struct code_unit *unit, uintptr_t pc) {
+  return unit->region && pc == (uintptr_t)unit->code;
 }
 
 /* The guest state at an interruption of the unit's instruction `index`, into the register file. */
 static void take_state(struct cpu_state *cpu, const struct code_unit *unit, int index, mcontext_t *context) {
   greg_t *r = context->gregs;
+  const uintptr_t pc = (uintptr_t)r[REG_RIP];
+  const bool returns = region_stop_returns(unit, pc);
   take_ymm(cpu, context);
-  if (unit->commits && !at_region_entry(unit, context)) {
+  if (unit->commits && !at_region_entry(unit, pc) && !returns) {
     take_committed_state(cpu, unit, context);
     return;
   }
@@ -147,7 +149,7 @@ static void take_state(struct cpu_state *cpu, const struct code_unit *unit, int 
     cpu->gpr[i] = (uint32_t)r[pinned[i]];
   cpu->gpr[GPR_ESP] += (uint32_t)unit->insn[index].stack;
   memcpy(cpu->xmm, context->fpregs->_xmm, sizeof cpu->xmm);
-  cpu->eip = unit->low + unit->insn[index].guest;
+  cpu->eip = returns ? (uint32_t)r[REG_R13] : unit->low + unit->insn[index].guest;
 }
 
 static void leave_through(mcontext_t *context, const char *where) {
@@ -170,7 +172,7 @@ static bool stop_or_step(struct engine_thread *thread, mcontext_t *context) {
     bool exact = false;
     int index = unit_insn_of_pc(unit, pc, &exact);
     if (unit->commits || unit->region) /* its other rows are not boundaries */
-      exact = pc == (uintptr_t)unit->code;
+      exact = pc == (uintptr_t)unit->code || region_stop_returns(unit, pc);
     const bool in_string = (unit->commits || !unit->region) && at_string_instruction((const uint8_t *)pc);
     /* An instruction without host code, a nop, shares the place of the one behind it: a single step's trap
      * comes after each. */

@@ -575,12 +575,15 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
       memory_operand(op, &zo[i].mem, insn, zi.address_width, mode);
       computed |= is_computed(&zo[i].mem, zi.mnemonic);
       memory |= zo[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN;
-      if (zo[i].mem.segment == ZYDIS_REGISTER_CS && op->written && !(mode & MODE_SEGMENTS) &&
-          !may_write_code(zi.mnemonic)) {
-        make_invalid(insn, eip, zi.length, true); /* nobody writes through CS */
-        memset(layout, 0, sizeof *layout);
-        return INSN_OK;
+      if (zo[i].mem.segment != ZYDIS_REGISTER_CS || !op->written || mode & MODE_SEGMENTS || may_write_code(zi.mnemonic))
+        break;
+      if (zi.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ) { /* the lifter does the rest */
+        op->segment = 1 + SEG_CS;
+        break;
       }
+      make_invalid(insn, eip, zi.length, true); /* nobody writes through CS */
+      memset(layout, 0, sizeof *layout);
+      return INSN_OK;
       break;
     case ZYDIS_OPERAND_TYPE_IMMEDIATE:
       immediate_operand(op, &zo[i], &zi, insn, &immediates);

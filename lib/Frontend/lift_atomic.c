@@ -10,9 +10,18 @@
 #include <Zydis/Zydis.h>
 #include <stdio.h>
 
+/* A number that LLVM knows nothing of. Adding zero it would make a load, which faults less. */
+static LLVMValueRef hidden(struct lifter *l, LLVMValueRef value) {
+  LLVMTypeRef type = LLVMTypeOf(value), function = LLVMFunctionType(type, &type, 1, false);
+  LLVMValueRef nothing = LLVMGetInlineAsm(function, "", 0, "=r,0", 4, false, false, LLVMInlineAsmDialectATT, false);
+  return LLVMBuildCall2(l->builder, function, nothing, &value, 1, "");
+}
+
 static LLVMValueRef atomic(struct lifter *l, const struct insn *insn, LLVMAtomicRMWBinOp operation,
                            LLVMValueRef by) {
   LLVMValueRef pointer = guest_pointer(l, operand_address(l, insn, 0));
+  if (l->setting != LIFT_STENCIL)
+    by = hidden(l, by);
   LLVMValueRef old =
       LLVMBuildAtomicRMW(l->builder, operation, pointer, by, LLVMAtomicOrderingSequentiallyConsistent, false);
   LLVMSetVolatile(old, true);

@@ -498,11 +498,3 @@ void passthrough_text(struct lifter *l, const char *text) {
   append(a.text, sizeof a.text, text);
   assembly_emit(&a);
 }
-
-LLVMValueRef passthrough_mmx_read(struct lifter *l, unsigned reg) {
-  struct assembly a = {.l = l};
-  add_output(&a, "=x", l->xmm_type);
-  snprintf(a.text, sizeof a.text, "movq2dq $0, mm%u", reg);
-  assembly_emit(&a);
-  return a.output[0];
-}

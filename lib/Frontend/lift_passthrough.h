@@ -27,7 +27,4 @@ bool lift_is_x87(const struct insn *insn);
 /* An instruction given as text, without operands: sideeffect, touches no general register. */
 void passthrough_text(struct lifter *l, const char *text);
 
-/* An MMX register, in the low half of a <4 x float>. */
-LLVMValueRef passthrough_mmx_read(struct lifter *l, unsigned reg);
-
 #endif

@@ -102,81 +102,42 @@ static void lift_movq(struct lifter *l, const struct insn *insn) {
 
 /* maskmovq, maskmovdqu, vmaskmovdqu: the bytes of operand 0 whose mask byte is negative, to [edi].
  *
- * By the host's own instruction, with edi put where it wants it, as for string instructions
- * (lift_string.c): which bytes fault, and whether any do under a mask of zero, is each CPU's affair. */
-static void maskmov_by_host(struct lifter *l, const struct insn *insn) {
-  char text[128], inputs[64] = "{r9},{r12},~{memory}";
-  unsigned data = insn->form.op[0].reg, mask = insn->form.op[1].reg, count = 2;
-  LLVMValueRef arguments[4] = {l->gpr[GPR_ESI], l->gpr[GPR_EDI], l->xmm[data], l->xmm[mask]};
-  if (touches_mmx(insn)) {
-    snprintf(text, sizeof text, "maskmovq %%mm%u, %%mm%u", mask, data);
-  } else {
-    snprintf(text, sizeof text, "maskmovdqu @3, @2");
-    snprintf(inputs, sizeof inputs, "{r9},{r12},x,x,~{memory}");
-    count = 4;
+ * By the host's own instruction: which bytes fault, and whether any do under a mask of zero, is each CPU's affair. The
+ * assembly puts the address where it wants it: edi by the exchanges that string instructions have
+ * (lift_string.c); what is more than edi (fs, gs, 16 bits) from r11, and the host's instruction has no address-size prefix then,
+ * which tells the fault handler (Runtime/x86_64/signals.c). */
+static void masked_store(struct lifter *l, const struct insn *insn, bool is_edi) {
+  static const char *const into_place[2] = {"xchgq %rdi, %r11\n", "xchgq %rsi, %r9\nxchgq %rdi, %r12\naddr32 "};
+  static const char *const back[2] = {"xchgq %rdi, %r11", "xchgq %rdi, %r12\nxchgq %rsi, %r9"};
+  unsigned data = insn->form.op[0].reg, mask = insn->form.op[1].reg, count = is_edi ? 2 : 1;
+  LLVMValueRef arguments[4] = {l->gpr[GPR_ESI], l->gpr[GPR_EDI]};
+  if (!is_edi)
+    arguments[0] = LLVMBuildZExt(l->builder, operand_address(l, insn, 2), l->i64, "");
+  char text[160], store[40], inputs[64];
+  const bool is_mmx = touches_mmx(insn);
+  if (is_mmx)
+    snprintf(store, sizeof store, "maskmovq %%mm%u, %%mm%u", mask, data);
+  else
+    snprintf(store, sizeof store, "maskmovdqu @%u, @%u", count + 1, count);
+  snprintf(text, sizeof text, "%s%s\n%s", into_place[is_edi], store, back[is_edi]);
+  snprintf(inputs, sizeof inputs, "%s%s,~{memory}", is_edi ? "{r9},{r12}" : "{r11}", is_mmx ? "" : ",x,x");
+  if (!is_mmx) {
+    arguments[count++] = l->xmm[data];
+    arguments[count++] = l->xmm[mask];
   }
-  char whole[256];
-  snprintf(whole, sizeof whole,
-           "xchgq %%rsi, %%r9\nxchgq %%rdi, %%r12\naddr32 %s\nxchgq %%rdi, %%r12\nxchgq %%rsi, %%r9", text);
-  struct host_asm code = {.text = whole, .inputs = inputs, .effects = true};
+  struct host_asm code = {.text = text, .inputs = inputs, .effects = true};
   host_asm(l, &code, arguments, count);
 }
 
-/* Where edi alone is not the address (fs, gs, 16 bits) a loop: bits of the mask from the low end, the
- * data shifted down by a byte a turn. */
-static void maskmov_by_bytes(struct lifter *l, const struct insn *insn) {
-  LLVMTypeRef bytes = vector(l, 1), parts[3] = {l->i16, bytes, l->i32};
-  LLVMValueRef data, mask;
-  if (touches_mmx(insn)) {
-    data = passthrough_mmx_read(l, insn->form.op[0].reg);
-    mask = passthrough_mmx_read(l, insn->form.op[1].reg); /* zero above, so nothing is stored from there */
-  } else {
-    data = l->xmm[insn->form.op[0].reg];
-    mask = l->xmm[insn->form.op[1].reg];
-  }
-  mask = LLVMBuildBitCast(l->builder, mask, bytes, "");
-  LLVMValueRef negative = LLVMBuildICmp(l->builder, LLVMIntSLT, mask, LLVMConstNull(bytes), "");
-  LLVMValueRef first[3] = {LLVMBuildBitCast(l->builder, negative, l->i16, ""),
-                           LLVMBuildBitCast(l->builder, data, bytes, ""), operand_address(l, insn, 2)};
-
-  LLVMBasicBlockRef before = LLVMGetInsertBlock(l->builder);
-  LLVMBasicBlockRef turn = LLVMAppendBasicBlockInContext(l->context, l->function, "turn");
-  LLVMBasicBlockRef store = LLVMAppendBasicBlockInContext(l->context, l->function, "store");
-  LLVMBasicBlockRef shift = LLVMAppendBasicBlockInContext(l->context, l->function, "shift");
-  LLVMBasicBlockRef after = LLVMAppendBasicBlockInContext(l->context, l->function, "after");
-  LLVMBuildBr(l->builder, turn);
-
-  LLVMPositionBuilderAtEnd(l->builder, turn);
-  LLVMValueRef now[3];
-  for (unsigned i = 0; i < 3; i++)
-    now[i] = LLVMBuildPhi(l->builder, parts[i], "");
-  LLVMValueRef bit = LLVMBuildTrunc(l->builder, now[0], l->i1, "");
-  LLVMBuildCondBr(l->builder, bit, store, shift);
-
-  LLVMPositionBuilderAtEnd(l->builder, store);
-  memory_store(l, now[2], LLVMBuildExtractElement(l->builder, now[1], element(l, 0), ""));
-  LLVMBuildBr(l->builder, shift);
-
-  LLVMPositionBuilderAtEnd(l->builder, shift);
-  LLVMValueRef lanes[16];
-  for (unsigned i = 0; i < 16; i++)
-    lanes[i] = element(l, i + 1); /* 16: the first of the zero vector */
-  LLVMValueRef next[3] = {
-      LLVMBuildLShr(l->builder, now[0], lifter_const(l, 2, 1), ""),
-      LLVMBuildShuffleVector(l->builder, now[1], LLVMConstNull(bytes), LLVMConstVector(lanes, 16), ""),
-      LLVMBuildAdd(l->builder, now[2], lifter_const(l, 4, 1), "")};
-  LLVMValueRef more = LLVMBuildICmp(l->builder, LLVMIntNE, next[0], lifter_const(l, 2, 0), "");
-  LLVMBuildCondBr(l->builder, more, turn, after);
-  for (unsigned i = 0; i < 3; i++)
-    LLVMAddIncoming(now[i], (LLVMValueRef[]){first[i], next[i]}, (LLVMBasicBlockRef[]){before, shift}, 2);
-  LLVMPositionBuilderAtEnd(l->builder, after);
-}
-
 void lift_maskmov(struct lifter *l, const struct insn *insn) {
-  if (insn->form.op[2].segment || insn->form.attributes & INSN_ADDRESS16)
-    maskmov_by_bytes(l, insn);
-  else
-    maskmov_by_host(l, insn);
+  const unsigned segment = insn->form.op[2].segment;
+  if (segment == 1 + SEG_CS && !(l->mode & MODE_SEGMENTS)) { /* #GP, but the MMX registers are in use by then */
+    struct host_asm use = {.text = "movd %mm0, $0", .outputs = "=r", .result = {l->i32}, .effects = true};
+    host_asm(l, &use, NULL, 0);
+    control_trap(l, HELPER_trap_gp, insn_eip_value(l, insn));
+    return;
+  }
+  masked_store(l, insn, !segment && !(insn->form.attributes & INSN_ADDRESS16));
 }
 
 /* --- Logic and integer sums ------------------------------------------------------------------- */

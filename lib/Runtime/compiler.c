@@ -27,10 +27,11 @@ const struct jit_interface *compiler_open(const char **why) {
   return interface;
 }
 
+/* In the format that keeps selectors, and of the last instruction's address the half that counts. */
 const struct jit_interface *compiler_enter(guest_addr eip, struct compiler_fpu *fpu) {
   uint32_t mxcsr = 0x1F80;
   entered = observe_clock();
-  __asm__ volatile("fxsave64 %0\n\tfnstenv %1\n\tfninit\n\tldmxcsr %2"
+  __asm__ volatile("fxsave %0\n\tfnstenv %1\n\tfninit\n\tldmxcsr %2"
                    : "=m"(fpu->image), "=m"(fpu->environment)
                    : "m"(mxcsr)
                    : "memory");
@@ -43,7 +44,7 @@ const struct jit_interface *compiler_enter(guest_addr eip, struct compiler_fpu *
 void compiler_leave(const struct compiler_fpu *fpu) {
   observe_compiled(entered);
   enum { STATUS_AT = 2, EXCEPTION_PENDING = 0x80 };
-  __asm__ volatile("fxrstor64 %0" : : "m"(fpu->image) : "memory");
+  __asm__ volatile("fxrstor %0" : : "m"(fpu->image) : "memory");
   if (!(fpu->image[STATUS_AT] & EXCEPTION_PENDING)) /* fldenv would raise it; and the image has the addresses then */
     __asm__ volatile("fldenv %0" : : "m"(fpu->environment));
 }

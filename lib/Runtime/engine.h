@@ -315,6 +315,8 @@ extern helper_function *const helper_functions[];
 uint32_t fault_error(guest_addr address, bool write);
 /* Corrects the error code of a fault of translated code; cpu->eip is the instruction's. */
 void fault_complete(const struct cpu_state *cpu, struct trap *trap);
+/* What an access beyond its segment's limit is: TRAP_SS or TRAP_GP, by the instruction at eip. */
+uint32_t fault_beyond_limit(const struct cpu_state *cpu, guest_addr address);
 
 /* --- x86_64/ ------------------------------------------------------------------------------------------- */
 

@@ -84,6 +84,8 @@ static uint32_t unit_of_access(const struct insn *insn, uint32_t size) {
   case ZYDIS_MNEMONIC_CLFLUSH:
   case ZYDIS_MNEMONIC_CLFLUSHOPT:
   case ZYDIS_MNEMONIC_CLWB:
+  case ZYDIS_MNEMONIC_FXSAVE: /* the last byte is asked for first (helpers.c) */
+  case ZYDIS_MNEMONIC_FXRSTOR:
     return 1;
   case ZYDIS_MNEMONIC_BOUND:
     return size / 2;
@@ -152,15 +154,28 @@ static void limit_access(const struct cpu_state *cpu, const struct insn *insn, c
     *trap = (struct trap){.vector = stack ? TRAP_SS : TRAP_GP};
 }
 
-void fault_complete(const struct cpu_state *cpu, struct trap *trap) {
-  if (trap->vector != TRAP_PF || trap->error_code & ERROR_FETCH)
-    return;
-  uint8_t bytes[15];
-  size_t size = sizeof bytes;
-  struct insn insn;
+enum { LONGEST = 15 };
+
+static bool decode_at_eip(const struct cpu_state *cpu, uint8_t bytes[LONGEST], struct insn *insn) {
+  size_t size = LONGEST;
   while (size && guest_copy_in(bytes, cpu->eip, size) < 0)
     size--;
-  if (insn_decode(&insn, bytes, size, cpu->eip) != INSN_OK)
+  return insn_decode(insn, bytes, size, cpu->eip) == INSN_OK;
+}
+
+uint32_t fault_beyond_limit(const struct cpu_state *cpu, guest_addr address) {
+  uint8_t bytes[LONGEST];
+  struct insn insn;
+  bool stack = false;
+  if (decode_at_eip(cpu, bytes, &insn))
+    access_size(cpu, &insn, bytes, address, &stack);
+  return stack ? TRAP_SS : TRAP_GP;
+}
+
+void fault_complete(const struct cpu_state *cpu, struct trap *trap) {
+  uint8_t bytes[LONGEST];
+  struct insn insn;
+  if (trap->vector != TRAP_PF || trap->error_code & ERROR_FETCH || !decode_at_eip(cpu, bytes, &insn))
     return;
   int changed = changed_operand(&insn);
   if (changed >= 0)

@@ -338,9 +338,13 @@ static void helper_far(struct cpu_state *cpu) {
 
 /* --- The FPU (fpu.c) --------------------------------------------------------------------------------------- */
 
-/* AMD's CPUs ask for the image's last byte first. */
+/* As AMD's CPUs look at it: a word that goes beyond the segment's end, alignment, the last byte, the first. */
 static bool image_is_accessible(struct cpu_state *cpu, bool write) {
   const guest_addr first = cpu->helper_argument, last = first + FXSAVE_SIZE - 1;
+  if (first & 15) {
+    raise_trap(cpu, first > UINT32_MAX - 3 ? fault_beyond_limit(cpu, first) : TRAP_GP, 0, 0);
+    return false;
+  }
   const uint8_t permission = write ? GUEST_PAGE_WRITE : GUEST_PAGE_READ;
   if (guest_memory_page(last) & permission && guest_memory_page(first) & permission)
     return true;
@@ -351,10 +355,6 @@ static bool image_is_accessible(struct cpu_state *cpu, bool write) {
 
 static void helper_fxsave(struct cpu_state *cpu) {
   uint8_t image[FXSAVE_SIZE];
-  if (cpu->helper_argument & 15) {
-    raise_trap(cpu, TRAP_GP, 0, 0);
-    return;
-  }
   runtime_fpu_save(cpu, image);
   /* All 512 bytes must be writable, though not all are written. */
   if (image_is_accessible(cpu, true) && guest_copy_out(cpu->helper_argument, image, FXSAVE_WRITTEN) < 0)
@@ -363,10 +363,6 @@ static void helper_fxsave(struct cpu_state *cpu) {
 
 static void helper_fxrstor(struct cpu_state *cpu) {
   uint8_t image[FXSAVE_SIZE] = {0};
-  if (cpu->helper_argument & 15) {
-    raise_trap(cpu, TRAP_GP, 0, 0);
-    return;
-  }
   if (!image_is_accessible(cpu, false))
     return;
   if (guest_copy_in(image, cpu->helper_argument, FXSAVE_SIZE) < 0) {

@@ -50,6 +50,8 @@ def fuzzed(f):
     # Loops that end in two ways.
     f.add("1: push %edx; loope 1b", ["ecx=f flags=Z", "ecx=f"])
     f.add("1: push %edx; loopne 1b", ["ecx=f flags=Z", "ecx=f"])
+    # Adding zero writes, too.
+    f.add("lock subl $0,-0x62(%ebx)", ["ebx=200007f0 m78e=44332211", "ebx=0"])
 
 
 def fuzzed_amd(f):
@@ -60,7 +62,15 @@ def fuzzed_amd(f):
     f.add("lret", ["esp=20000ffe", "esp=20000ffc"])
     f.add("iret", ["esp=20000ffa", "esp=20000ff0"])
     f.add("fxsave (%edi)", ["edi=20000ff0", "edi=ffffff90", "edi=1ffffff0"])
-    f.add("fxrstor (%edi)", ["edi=20000ff0", "edi=ffffff90"])
+    f.add("fxrstor (%edi)", ["edi=20000ff0", "edi=ffffff90", "edi=fffffdf0", "edi=fffffe00"])
+    # Which comes first, the segment's limit or alignment.
+    f.add("fxsave -4(%esp)", ["esp=fffffffc", "esp=0", "esp=1", "esp=2"])
+    f.add("movaps (%esp),%xmm0", ["esp=fffffffe"])
+    # Masked stores under a mask of zero, and where nothing can be stored.
+    f.add(".byte 0x64,0x66,0x0f,0xf7,0xd3 # maskmovdqu %xmm3,%xmm2 in fs", ["", "edi=3f", "edi=ffffff00"])
+    f.add(".byte 0x67,0x66,0x0f,0xf7,0xd3 # maskmovdqu %xmm3,%xmm2 (16-bit address)", ["edi=3f"])
+    f.add(".byte 0x64,0x0f,0xf7,0xd3 # maskmovq %mm3,%mm2 in fs", ["mm2=1122334455667788 mm3=ff00800000ff7f80", "edi=ffe mm3=0000000000000080"])
+    f.add(".byte 0x2e,0x0f,0xf7,0xe6 # maskmovq %mm6,%mm4 in cs", ["", "st0=3fff8000000000000000"])
 
 
 FILES = [fuzzed, fuzzed_amd]

@@ -20,7 +20,6 @@ struct known {
 static const char limits[] = "limits of FS and GS are not checked where an operand wraps around offset 0";
 static const char emulated[] =
     "the kernel emulates it (UMIP), and reports any fault as a page missing at the operand's address";
-static const char masked[] = "which bytes fault, masked ones too, differs between CPUs (SDM 2B MASKMOVDQU)";
 static const char larger[] = "with AVX-512, which the emulator does not have, the area is larger";
 static const char before[] =
     "behind it, as the CPU has it; KVM catches the #DB on AMD's CPUs and gives it back at the instruction";
@@ -33,12 +32,6 @@ static const struct known table[] = {
     ROW(SLDT, TRAP_PAGE, KNOWN_ALL, emulated),
     ROW(SMSW, TRAP_PAGE, KNOWN_ALL, emulated),
     ROW(STR, TRAP_PAGE, KNOWN_ALL, emulated),
-    {ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_ATTRIB_HAS_SEGMENT, TRAP_PAGE, KNOWN_ALL, masked},
-    {ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_ATTRIB_HAS_ADDRESSSIZE, TRAP_PAGE, KNOWN_ALL, masked},
-    {ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_ATTRIB_HAS_SEGMENT, TRAP_PAGE, KNOWN_ALL, masked},
-    {ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_ATTRIB_HAS_ADDRESSSIZE, TRAP_PAGE, KNOWN_ALL, masked},
-    {ZYDIS_MNEMONIC_VMASKMOVDQU, ZYDIS_ATTRIB_HAS_SEGMENT, TRAP_PAGE, KNOWN_ALL, masked},
-    {ZYDIS_MNEMONIC_VMASKMOVDQU, ZYDIS_ATTRIB_HAS_ADDRESSSIZE, TRAP_PAGE, KNOWN_ALL, masked},
     ROW(XSAVE, TRAP_PAGE, KNOWN_ALL, larger),
     ROW(XSAVEC, TRAP_PAGE, KNOWN_ALL, larger),
     ROW(XRSTOR, TRAP_PAGE, KNOWN_ALL, larger),

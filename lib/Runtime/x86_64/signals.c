@@ -55,6 +55,21 @@ static void swap(greg_t *a, greg_t *b) {
   *b = t;
 }
 
+/* Undoes that: what the registers hold is as it was before. A masked move without an address-size prefix has its address, for
+ * rdi, from r11 (Frontend/lift_simd.c). */
+static void undo_exchange(greg_t *r) {
+  const uint8_t *pc = (const uint8_t *)r[REG_RIP];
+  bool has_address_prefix = false;
+  for (; *pc == 0x66 || *pc == 0x67 || *pc == 0xF2 || *pc == 0xF3; pc++)
+    has_address_prefix |= *pc == 0x67;
+  if (*pc == 0x0F && !has_address_prefix) {
+    swap(&r[REG_RDI], &r[REG_R11]);
+    return;
+  }
+  swap(&r[REG_RSI], &r[REG_R9]);
+  swap(&r[REG_RDI], &r[REG_R12]);
+}
+
 /* A repeated comparison that is left in the middle has set the flags, unless it did not begin: r10 has
  * the count from before it (Frontend/lift_string.c). */
 static void take_comparison_flags(struct cpu_state *cpu, const greg_t *r) {
@@ -141,8 +156,7 @@ static void take_state(struct cpu_state *cpu, const struct code_unit *unit, int 
     return;
   }
   if (!unit->region && at_string_instruction((const uint8_t *)r[REG_RIP])) {
-    swap(&r[REG_RSI], &r[REG_R9]);
-    swap(&r[REG_RDI], &r[REG_R12]);
+    undo_exchange(r);
     take_comparison_flags(cpu, r);
   }
   for (unsigned i = 0; i < GPR_COUNT; i++)

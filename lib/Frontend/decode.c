@@ -210,6 +210,7 @@ static void flags_of(struct insn *insn, const ZydisDecodedInstruction *zi) {
   insn->flags_changed |= flags_not_listed(zi->mnemonic);
   insn->flags_changed &= (uint8_t)~undefined_flags_kept(zi->mnemonic);
   insn->flags_written = flags_are_conditional(insn) ? 0 : insn->flags_changed;
+  insn->flags_undefined = flag_mask(flags->undefined) & (uint8_t)~insn->flags_changed;
 }
 
 /* The condition field plus one, by mnemonic; 0 for those without a condition. */

@@ -233,12 +233,6 @@ static bool make_blocks(struct work *work) {
 
 /* --- Liveness ----------------------------------------------------------------------------------- */
 
-/* With records: what an instruction that voids the record needs in the register file. All, if a fault of its own
- * may show it; else what it does not write. */
-static uint8_t kept_by_void(const struct insn *insn) {
-  return insn->can_fault ? FLAGS_ALL : (uint8_t)(FLAGS_ALL & ~insn->flags_written) | insn->flags_read;
-}
-
 /* Looks a few instructions deep from eip: the flags that are read there before they are written;
  * *unknown gets those that are neither as far as it looked, *last the last instruction seen. */
 static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unknown, guest_addr *last) {
@@ -251,8 +245,9 @@ static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unkn
       break;
     *last = eip;
     read |= insn->flags_read & *unknown;
-    if (work->options->records && flag_record_kind(insn) == FLAG_RECORD_VOID) {
-      read |= *unknown & kept_by_void(insn);
+    if (work->options->records && flag_record_is_void(flag_record_kind(insn))) {
+      read |= *unknown & flag_record_kept(insn);
+      *unknown = 0;
       break;
     }
     *unknown &= (uint8_t)~insn->flags_written;
@@ -308,25 +303,180 @@ static uint8_t peek(const struct work *work, guest_addr eip) {
   return found->read | found->unknown;
 }
 
-uint8_t discover_live(guest_addr eip, const struct discover_options *options) {
+/* A survey: all that code at an address leads to, for as long as flags from before it are there. Unlike a look ahead it follows
+ * both ways of branches, and what it does not see is no reader. */
+enum { SURVEY_LIMIT = 64 };
+struct survey {
+  const struct work *work;
+  unsigned left; /* instructions that may be looked at yet */
+  uint8_t read;
+  bool is_cut;
+};
+
+/* What an instruction reads, or leaves as it was where a fault shows it. */
+static uint8_t read_or_kept(const struct work *work, const struct insn *insn) {
+  if (!work->options->records || !flag_record_is_void(flag_record_kind(insn)))
+    return insn->flags_read;
+  return insn->flags_read | (flag_record_kept(insn) & (uint8_t)~insn->flags_undefined);
+}
+
+static void survey_from(struct survey *survey, guest_addr eip, uint8_t flags) {
+  struct insn space;
+  for (flags &= (uint8_t)~survey->read; flags;) {
+    const struct insn *insn = survey->left ? insn_at(survey->work, eip, &space) : NULL;
+    survey->is_cut |= !survey->left;
+    if (!insn)
+      return;
+    survey->left--;
+    survey->read |= flags & read_or_kept(survey->work, insn);
+    flags &= (uint8_t)~(survey->read | insn->flags_written);
+    eip = insn_next(insn);
+    switch (insn->flow) {
+    case FLOW_NEXT:
+      break;
+    case FLOW_CONDITIONAL:
+      survey_from(survey, insn->target, flags);
+      flags &= (uint8_t)~survey->read;
+      break;
+    case FLOW_JUMP:
+    case FLOW_CALL:
+      eip = insn->target;
+      break;
+    default:
+      return;
+    }
+  }
+}
+
+static uint8_t survey(const struct work *work, guest_addr eip, bool *is_cut) {
+  struct survey survey = {.work = work, .left = SURVEY_LIMIT};
+  survey_from(&survey, eip, FLAGS_ALL);
+  *is_cut = survey.is_cut;
+  return survey.read;
+}
+
+/* For looks at code that no unit is made of. */
+static const struct work *work_alone(const struct discover_options *options) {
   static struct work work;
-  static struct unit unit;
+  static struct unit unit; /* without instructions */
+  static struct discover_options alone;
+  alone = (struct discover_options){.fetch = options->fetch,
+                                    .context = options->context,
+                                    .return_flags = options->return_flags,
+                                    .precise = options->precise,
+                                    .records = options->records};
+  work.unit = &unit;
+  work.options = &alone;
+  return &work;
+}
+
+uint8_t discover_live(guest_addr eip, const struct discover_options *options) {
   uint8_t unknown;
   guest_addr last;
-  const struct discover_options alone = {.fetch = options->fetch,
-                                         .context = options->context,
-                                         .return_flags = options->return_flags,
-                                         .precise = options->precise,
-                                         .records = options->records};
-  work.unit = &unit; /* it has no instructions */
-  work.options = &alone;
-  uint8_t live = peek_reads(&work, eip, &unknown, &last); /* not remembered: no unit depends on it */
+  uint8_t live = peek_reads(work_alone(options), eip, &unknown, &last); /* not remembered: no unit depends on it */
   return live | unknown;
+}
+
+uint8_t discover_flags_read(guest_addr eip, const struct discover_options *options, bool *is_cut) {
+  return survey(work_alone(options), eip, is_cut);
+}
+
+/* At eip, is the flag record that of the last instruction to set flags? An instruction has none if others set them again before
+ * anything can fault (find_records). */
+static bool is_record_current(const struct work *work, guest_addr eip, unsigned limit) {
+  struct insn space;
+  while (limit--) {
+    const struct insn *insn = insn_at(work, eip, &space);
+    if (!insn || insn->can_fault || insn->flow == FLOW_JUMP_INDIRECT)
+      return true;
+    if (flag_record_kind(insn) != FLAG_RECORD_NONE)
+      return false;
+    const guest_addr target = insn->target, next = insn_next(insn);
+    if (insn->flow == FLOW_CONDITIONAL && is_record_current(work, target, limit / 2))
+      return true;
+    eip = insn->flow == FLOW_JUMP ? target : next;
+  }
+  return false;
+}
+
+bool discover_record_is_current(guest_addr eip, const struct discover_options *options) {
+  enum { LIMIT = 64 };
+  return is_record_current(work_alone(options), eip, LIMIT);
 }
 
 static uint8_t live_into(const struct work *work, const uint8_t *block_in, int block, guest_addr eip) {
   return block >= 0 ? block_in[block] : peek(work, eip);
 }
+
+/* --- Returns that are jumps --- */
+
+/* What a block has put on the stack, and ESP, counted from where ESP was at first. */
+enum { STACK_SLOTS = 8 };
+struct stack {
+  int32_t esp, slot[STACK_SLOTS];
+  unsigned slot_count;
+  bool is_other; /* ESP has been given another value */
+};
+
+static void stack_store(struct stack *stack, int32_t offset) { stack->slot[stack->slot_count++ % STACK_SLOTS] = offset; }
+
+static bool is_esp(const struct operand *op) { return op->kind == OPERAND_GPR && op->size == 4 && op->reg == GPR_ESP; }
+
+static void change_esp(struct stack *stack, const struct insn *insn) {
+  const struct operand *from = &insn->form.op[1];
+  const unsigned mnemonic = insn->form.mnemonic;
+  if (from->kind == OPERAND_IMMEDIATE && mnemonic == ZYDIS_MNEMONIC_ADD)
+    stack->esp += (int32_t)insn->imm[0];
+  else if (from->kind == OPERAND_IMMEDIATE && mnemonic == ZYDIS_MNEMONIC_SUB)
+    stack->esp -= (int32_t)insn->imm[0];
+  else if (mnemonic == ZYDIS_MNEMONIC_LEA && from->reg == GPR_ESP && from->index == REGISTER_NONE)
+    stack->esp += from->has_disp ? (int32_t)insn->disp : 0;
+  else /* to the frame, or aligned: the same stack; else another */
+    *stack = (struct stack){.is_other = from->reg != GPR_EBP && mnemonic != ZYDIS_MNEMONIC_AND};
+}
+
+static void stack_follow(struct stack *stack, const struct insn *insn) {
+  const struct operand *op = insn->form.op;
+  const int32_t width = insn->form.operand_width;
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_PUSH:
+  case ZYDIS_MNEMONIC_PUSHF:
+  case ZYDIS_MNEMONIC_PUSHFD:
+    stack->esp -= width;
+    stack_store(stack, stack->esp);
+    return;
+  case ZYDIS_MNEMONIC_POP:
+  case ZYDIS_MNEMONIC_POPF:
+  case ZYDIS_MNEMONIC_POPFD:
+    stack->esp += width;
+    stack->is_other |= is_esp(&op[0]);
+    return;
+  case ZYDIS_MNEMONIC_LEAVE:
+  case ZYDIS_MNEMONIC_CALL: /* which may pop its arguments */
+    *stack = (struct stack){0};
+    return;
+  default:
+    break;
+  }
+  if (op[0].kind == OPERAND_MEMORY && op[0].reg == GPR_ESP && op[0].index == REGISTER_NONE && op[0].written)
+    stack_store(stack, stack->esp + (op[0].has_disp ? (int32_t)insn->disp : 0));
+  if ((is_esp(&op[0]) && op[0].written) || (is_esp(&op[1]) && op[1].written))
+    change_esp(stack, insn);
+}
+
+/* Does the block's return pop what the block has stored there, or of a stack that it has changed to? That is no return from a call, and
+ * flags may be meant to live across it. */
+static bool returns_by_jump(const struct unit *unit, const struct block *block) {
+  struct stack stack = {0};
+  bool is_stored = false;
+  for (unsigned i = 0; i + 1 < block->count; i++)
+    stack_follow(&stack, &unit->insn[block->first + i]);
+  for (unsigned k = 0; k < stack.slot_count && k < STACK_SLOTS; k++)
+    is_stored |= stack.slot[k] == stack.esp;
+  return stack.is_other || is_stored;
+}
+
+/* --- Live flags --- */
 
 /* What is live after the last instruction of a block, by the way it leaves. */
 static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, const struct block *block) {
@@ -338,7 +488,7 @@ static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, con
   case FLOW_JUMP:
     return live_into(work, block_in, block->taken, last->target);
   case FLOW_RETURN:
-    return work->options->return_flags;
+    return returns_by_jump(work->unit, block) ? FLAGS_ALL : work->options->return_flags;
   case FLOW_JUMP_INDIRECT:
   case FLOW_TRAP:
     return FLAGS_ALL;
@@ -349,8 +499,8 @@ static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, con
 
 uint8_t unit_live_before(const struct unit *unit, unsigned i) {
   const struct insn *insn = &unit->insn[i];
-  if (unit->record[i] == FLAG_RECORD_VOID)
-    return kept_by_void(insn);
+  if (flag_record_is_void(unit->record[i]))
+    return flag_record_kept(insn) | insn->flags_read;
   return (uint8_t)((unit->live[i] & ~insn->flags_written) | insn->flags_read);
 }
 
@@ -371,9 +521,11 @@ static void find_call_liveness(struct work *work) {
     if (!is_call(insn))
       continue;
     unit->live[i] = insn->flow == FLOW_CALL ? peek(work, insn->target) : FLAGS_ALL;
-    uint8_t unknown;
-    guest_addr last;
-    unit->needs_return_flags |= peek_reads(work, insn_next(insn), &unknown, &last) & ~work->options->return_flags;
+    bool is_cut;
+    uint8_t read = survey(work, insn_next(insn), &is_cut);
+    if (is_cut && work->options->records)
+      read = FLAGS_ALL;
+    unit->needs_return_flags |= read & (uint8_t)~work->options->return_flags;
   }
 }
 
@@ -401,9 +553,11 @@ static bool is_address_arithmetic(const struct insn *writer, const struct insn *
 }
 
 static bool leads_out_of_sight(const struct work *work, const struct insn *insn) {
+  const bool records = work->options->records;
+  bool is_cut = false;
   if (insn->flow == FLOW_CALL)
-    return look_ahead(work, insn->target)->read == 0;
-  return insn->flow == FLOW_CALL_INDIRECT || insn->flow == FLOW_JUMP_INDIRECT;
+    return !survey(work, insn->target, &is_cut) && !(is_cut && records);
+  return insn->flow == FLOW_CALL_INDIRECT || (insn->flow == FLOW_JUMP_INDIRECT && !records);
 }
 
 static void forget_address_flags(struct work *work) {
@@ -419,11 +573,32 @@ static void forget_address_flags(struct work *work) {
              !(work->options->precise && unit->insn[writer].can_fault))
         writer--;
       if (unit->live[writer] && unit->insn[writer].flags_written == FLAGS_ALL &&
-          unit->record[writer] != FLAG_RECORD_VOID &&
+          !flag_record_is_void(unit->record[writer]) &&
           is_address_arithmetic(&unit->insn[writer], &unit->insn[i]) &&
           !(work->options->precise && unit->insn[i].can_fault) && leads_out_of_sight(work, &unit->insn[i]))
         memset(&unit->live[writer], 0, i - writer);
     }
+  }
+}
+
+/* Are all flags in the register file at instruction i of the block? As far as the block tells. */
+static bool has_all_flags(const struct unit *unit, const struct block *block, unsigned i) {
+  while (i-- > block->first) {
+    const enum flag_record kind = flag_record_kind(&unit->insn[i]);
+    if (kind != FLAG_RECORD_NONE)
+      return flag_record_is_void(kind) || unit->live[i] == FLAGS_ALL;
+    if (is_call(&unit->insn[i]))
+      return false;
+  }
+  return false;
+}
+
+static void find_older_flags(struct unit *unit) {
+  for (unsigned b = 0; b < unit->block_count; b++) {
+    const struct block *block = &unit->block[b];
+    for (unsigned i = block->first; i < (unsigned)block->first + block->count; i++)
+      if (unit->insn[i].flow == FLOW_JUMP_INDIRECT || unit->insn[i].flow == FLOW_CALL_INDIRECT)
+        unit->older[i] = !has_all_flags(unit, block, i);
   }
 }
 
@@ -498,7 +673,7 @@ static void find_liveness(struct work *work) {
         if (is_call(insn))
           live = unit->live[i]; /* what the callee reads */
         else
-          unit->live[i] = live = unit->record[i] == FLAG_RECORD_VOID ? FLAGS_ALL : live;
+          unit->live[i] = live = flag_record_is_void(unit->record[i]) ? FLAGS_ALL : live;
         live = live_before(work, i);
       }
       if (live != block_in[b]) {
@@ -540,6 +715,7 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
     return false;
   memset(unit->live, 0, work.count);
   memset(unit->record, FLAG_RECORD_NONE, work.count);
+  memset(unit->older, 0, work.count);
   if (!make_blocks(&work)) {
     struct discover_options stretch = *options;
     stretch.follow = false; /* one stretch does not overlap itself */
@@ -550,5 +726,7 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
   find_liveness(&work);
   find_branch_liveness(&work);
   forget_address_flags(&work);
+  if (options->records)
+    find_older_flags(unit);
   return true;
 }

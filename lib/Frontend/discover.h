@@ -39,6 +39,7 @@ struct unit {
   struct insn insn[UNIT_INSN_LIMIT];
   uint8_t live[UNIT_INSN_LIMIT]; /* FLAGS_* that are read after the instruction */
   uint8_t record[UNIT_INSN_LIMIT]; /* enum flag_record; with options.records */
+  bool older[UNIT_INSN_LIMIT]; /* at indirect jumps and calls: flags may be older than the record; with options.records */
   struct block block[UNIT_BLOCK_LIMIT];
   uint8_t needs_return_flags; /* FLAGS_*: code after a call reads them, and return_flags lacks them */
   bool fetch_fault;        /* the last instruction of some block could not be fetched whole: at … */
@@ -63,6 +64,13 @@ uint8_t unit_live_before(const struct unit *unit, unsigned i);
 
 /* Flags that the code at eip may read before it writes them. */
 uint8_t discover_live(guest_addr eip, const struct discover_options *options);
+
+/* Flags that the code at eip reads before it writes them, as far as direct jumps and calls lead. Who comes by returns and indirect
+ * jumps looks again. *is_cut: there was more than a look takes in. */
+uint8_t discover_flags_read(guest_addr eip, const struct discover_options *options, bool *is_cut);
+
+/* Has the flag record, where an instruction at eip is next, all flags? Else those that are read may be newer in the register file. */
+bool discover_record_is_current(guest_addr eip, const struct discover_options *options);
 
 /* Guest code has changed: what discovery remembers of code outside units is void. */
 void discover_forget(void);

@@ -27,44 +27,88 @@ static bool is_recordable(const struct insn *insn) {
   }
 }
 
+/* A string instruction that is not the host's own leaves after each turn, with its flags set. */
+static bool may_leave_early(const struct insn *insn) {
+  return insn->form.attributes & INSN_STRING &&
+         insn->form.attributes & (INSN_ADDRESS16 | INSN_SEGMENT_FS | INSN_SEGMENT_GS);
+}
+
 enum flag_record flag_record_kind(const struct insn *insn) {
   if (!insn->flags_changed)
     return FLAG_RECORD_NONE;
-  return is_recordable(insn) ? FLAG_RECORD_OPERANDS : FLAG_RECORD_VOID;
+  if (is_recordable(insn))
+    return FLAG_RECORD_OPERANDS;
+  return insn->can_fault && insn->flow == FLOW_NEXT && !may_leave_early(insn) ? FLAG_RECORD_VOID_AFTER : FLAG_RECORD_VOID;
+}
+
+uint8_t flag_record_kept(const struct insn *insn) {
+  if (insn->can_fault && flag_record_kind(insn) == FLAG_RECORD_VOID)
+    return FLAGS_ALL;
+  return FLAGS_ALL & (uint8_t)~insn->flags_written;
+}
+
+/* The fields of the number: */
+enum { OPERATION = 7, SIZE_SHIFT = 3, SIZE = 3, FIRST_HIGH = 1 << 5, SECOND_HIGH = 1 << 6, IMMEDIATE = 1 << 7, IMMEDIATE_SHIFT = 16 };
+enum operation { OPERATION_ADD = 1, OPERATION_SUB, OPERATION_AND, OPERATION_OR, OPERATION_XOR };
+
+static enum operation operation_of(const struct insn *insn) {
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_ADD:
+    return OPERATION_ADD;
+  case ZYDIS_MNEMONIC_SUB:
+  case ZYDIS_MNEMONIC_CMP:
+    return OPERATION_SUB;
+  case ZYDIS_MNEMONIC_OR:
+    return OPERATION_OR;
+  case ZYDIS_MNEMONIC_XOR:
+    return OPERATION_XOR;
+  default:
+    return OPERATION_AND; /* and, test */
+  }
 }
 
 /* ah, ch, dh, bh are recorded with the register that they are part of. */
-static uint32_t operand_value(const struct operand *op, uint32_t recorded) {
-  bool high_byte = op->kind == OPERAND_GPR && op->size == 1 && op->reg >= 4;
-  return high_byte ? recorded >> 8 : recorded;
+static bool is_high_byte(const struct operand *op) { return op->kind == OPERAND_GPR && op->size == 1 && op->reg >= 4; }
+
+uint32_t flag_record_operation(const struct insn *insn) {
+  const struct operand *op = insn->form.op;
+  uint32_t number = operation_of(insn) | (uint32_t)__builtin_ctz(op[0].size) << SIZE_SHIFT;
+  number |= (is_high_byte(&op[0]) ? FIRST_HIGH : 0) | (is_high_byte(&op[1]) ? SECOND_HIGH : 0);
+  if (op[1].kind != OPERAND_IMMEDIATE)
+    return number;
+  const uint32_t immediate = insn->imm[op[1].hole];
+  return (int32_t)immediate == (int16_t)immediate ? number | IMMEDIATE | immediate << IMMEDIATE_SHIFT : number;
 }
 
-uint32_t flag_record_eflags(const struct insn *insn, uint32_t first, uint32_t second) {
-  const struct operand *op = insn->form.op;
-  uint32_t sign = 1u << (op[0].size * 8 - 1), mask = sign | (sign - 1);
-  uint32_t a = operand_value(&op[0], first) & mask, b = operand_value(&op[1], second) & mask;
+bool flag_record_has_immediate(uint32_t number) { return number & IMMEDIATE; }
+
+uint32_t flag_record_eflags(uint32_t number, uint32_t first, uint32_t second) {
+  const uint32_t sign = 1u << ((8u << (number >> SIZE_SHIFT & SIZE)) - 1), mask = sign | (sign - 1);
+  if (number & IMMEDIATE)
+    second = (uint32_t)((int32_t)number >> IMMEDIATE_SHIFT);
+  const uint32_t a = (number & FIRST_HIGH ? first >> 8 : first) & mask;
+  const uint32_t b = (number & SECOND_HIGH ? second >> 8 : second) & mask;
   uint32_t result, carry = 0, overflow = 0, adjust = 0;
-  switch (insn->form.mnemonic) {
-  case ZYDIS_MNEMONIC_ADD:
+  switch (number & OPERATION) {
+  case OPERATION_ADD:
     result = (a + b) & mask;
     carry = result < a;
     overflow = (a ^ result) & (b ^ result) & sign;
     adjust = (a ^ b ^ result) & EFLAGS_AF;
     break;
-  case ZYDIS_MNEMONIC_SUB:
-  case ZYDIS_MNEMONIC_CMP:
+  case OPERATION_SUB:
     result = (a - b) & mask;
     carry = a < b;
     overflow = (a ^ b) & (a ^ result) & sign;
     adjust = (a ^ b ^ result) & EFLAGS_AF;
     break;
-  case ZYDIS_MNEMONIC_OR:
+  case OPERATION_OR:
     result = a | b;
     break;
-  case ZYDIS_MNEMONIC_XOR:
+  case OPERATION_XOR:
     result = a ^ b;
     break;
-  default: /* and, test */
+  default:
     result = a & b;
   }
   uint32_t even = __builtin_popcount(result & 0xFF) % 2 == 0;

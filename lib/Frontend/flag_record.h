@@ -2,7 +2,7 @@
  *
  * A guest with a handler that is shown the context of a fault may see all flags there, those too that no
  * instruction reads. Keeping all six at every instruction costs some twenty host instructions each. So
- * translated code keeps in the register file where the flags come from: the instruction's address and its
+ * translated code keeps in the register file where the flags come from: the operation and its
  * operands' values, two or three stores. Only when a fault is shown to the guest are flags made of them
  * (docs/flags.md).
  *
@@ -17,14 +17,25 @@
 enum flag_record {
   FLAG_RECORD_NONE,
   FLAG_RECORD_OPERANDS, /* before the instruction, its operands are recorded */
-  FLAG_RECORD_VOID,     /* the flags are in the register file again */
+  FLAG_RECORD_VOID,     /* the flags are in the register file again: to be said before it … */
+  FLAG_RECORD_VOID_AFTER, /* … or after, since it may fault before it sets them */
 };
+static inline bool flag_record_is_void(enum flag_record record) { return record >= FLAG_RECORD_VOID; }
 
 /* What has to be done about the instruction if its flags can be seen. */
 enum flag_record flag_record_kind(const struct insn *insn);
 
-/* The operands' values, of their sizes, as recorded: a register that is part of a larger one is
- * taken out of it here. Returns EFLAGS bits of the six flags. */
-uint32_t flag_record_eflags(const struct insn *insn, uint32_t first, uint32_t second);
+/* Flags that an instruction whose record is void leaves as they were, and that may be seen behind it: they must be in the
+ * register file before. */
+uint8_t flag_record_kept(const struct insn *insn);
+
+/* What there is to record beside the operands' values, as one number that is not 0: the operation, the operands' size, and a small
+ * immediate. */
+uint32_t flag_record_operation(const struct insn *insn);
+bool flag_record_has_immediate(uint32_t operation);
+
+/* EFLAGS bits of the six flags. The operands' values are as recorded: a register that is part of a larger one is taken
+ * out of it here. */
+uint32_t flag_record_eflags(uint32_t operation, uint32_t first, uint32_t second);
 
 #endif

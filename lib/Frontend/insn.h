@@ -123,6 +123,7 @@ struct insn {
   uint8_t flags_read;    /* FLAGS_* */
   uint8_t flags_written; /* certainly written (undefined ones included) */
   uint8_t flags_changed; /* written or perhaps written (shift by cl, rep scas) */
+  uint8_t flags_undefined; /* of the others, those that the manual allows anything of */
   uint8_t can_fault;     /* touches memory, divides, or traps */
   uint8_t segment;       /* MODE_SEGMENTS: 1 + the segment of an implicit memory operand; else 0 */
   uint32_t pattern; /* from insn_decode_cached: equal ones mean equal forms. 0: not known */

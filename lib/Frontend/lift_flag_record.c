@@ -18,11 +18,16 @@ static void record_operands(struct lifter *l, const struct insn *insn, enum oper
 }
 
 /* Memory first: if the access faults, the record is still the last one's. */
-void lift_flag_record(struct lifter *l, const struct insn *insn, enum flag_record record) {
-  if (record == FLAG_RECORD_OPERANDS) {
-    record_operands(l, insn, OPERAND_MEMORY);
-    record_operands(l, insn, OPERAND_GPR);
-  }
-  const guest_addr eip = record == FLAG_RECORD_OPERANDS ? insn->eip : 0;
-  state_store(l, offsetof(struct cpu_state, flag_eip), lifter_const(l, 4, eip));
+void lift_flag_record(struct lifter *l, const struct insn *insn) {
+  const struct operand *second = &insn->form.op[1];
+  const uint32_t operation = flag_record_operation(insn);
+  record_operands(l, insn, OPERAND_MEMORY);
+  record_operands(l, insn, OPERAND_GPR);
+  if (second->kind == OPERAND_IMMEDIATE && !flag_record_has_immediate(operation))
+    state_store(l, offsetof(struct cpu_state, flag_operand) + 4, lifter_const(l, 4, insn->imm[second->hole]));
+  state_store(l, offsetof(struct cpu_state, flag_operation), lifter_const(l, 4, operation));
+}
+
+void lift_flag_record_void(struct lifter *l) {
+  state_store(l, offsetof(struct cpu_state, flag_operation), lifter_const(l, 4, 0));
 }

@@ -45,8 +45,9 @@ void control_expect(struct lifter *l, LLVMValueRef condition, LLVMBasicBlockRef 
  * NULL. Goes on with the registers that it returns, unless it comes back to another eip than `back`. */
 void control_guest_call(struct lifter *l, const char *symbol, LLVMValueRef target, LLVMValueRef back);
 
-/* lift_flag_record.c: does, before the instruction, what discovery says about its flag record. */
-void lift_flag_record(struct lifter *l, const struct insn *insn, enum flag_record record);
+/* lift_flag_record.c: the instruction's flag record, before it; there is none any more. */
+void lift_flag_record(struct lifter *l, const struct insn *insn);
+void lift_flag_record_void(struct lifter *l);
 
 /* lift_region.c: what the functions of control.c do in a region. */
 void region_next(struct lifter *l);

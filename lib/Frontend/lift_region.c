@@ -344,8 +344,10 @@ static void commit(struct lifter *l, const struct insn *insn) {
   const enum flag_record record = l->region->source->unit.record[l->region->insn];
   if (insn->can_fault)
     control_commit(l, insn);
-  if (record != FLAG_RECORD_NONE)
-    lift_flag_record(l, insn, record);
+  if (record == FLAG_RECORD_OPERANDS)
+    lift_flag_record(l, insn);
+  else if (record == FLAG_RECORD_VOID)
+    lift_flag_record_void(l);
 }
 
 static void lift_insn(struct lifter *l, const struct insn *insn) {
@@ -368,6 +370,8 @@ static void lift_insn(struct lifter *l, const struct insn *insn) {
   } else {
     lift(l, insn);
     forget_dead_flags(l, insn);
+    if (l->commits && !l->ended && region->source->unit.record[region->insn] == FLAG_RECORD_VOID_AFTER)
+      lift_flag_record_void(l);
     if (l->failure) {
       l->failure = NULL;
       region_leave(l);

@@ -45,8 +45,9 @@ enum {
 
 /* One entry of the per-thread table that indirect jumps look their target up in. */
 struct jump_cache_entry {
-  uint64_t eip;  /* guest address; 0 for an empty entry */
-  uint64_t host; /* where its translation starts */
+  guest_addr eip;       /* 0 for an empty entry */
+  uint32_t reads_flags; /* not 0: not for those who may come with older flags in the fields below (docs/flags.md) */
+  uint64_t host;        /* where its translation starts */
 };
 enum { JUMP_CACHE_BITS = 12, JUMP_CACHE_SIZE = 1 << JUMP_CACHE_BITS };
 
@@ -96,9 +97,9 @@ struct cpu_state {
   uint32_t segments_special;
   struct segment_bounds segment_bounds[SEG_COUNT];
 
-  /* Where the flags that a fault shows come from: the address of the instruction that set them, and its
-   * operands (Frontend/flag_record.h). 0: they are in the fields above. */
-  guest_addr flag_eip;
+  /* Where the flags that a fault shows come from: the operation that set them, and its operands
+   * (Frontend/flag_record.h). 0: they are in the fields above. */
+  uint32_t flag_operation;
   uint32_t flag_operand[2];
 };
 
@@ -140,7 +141,7 @@ static inline void cpu_set_eflags(struct cpu_state *cpu, uint32_t eflags) {
   cpu->df = eflags >> 10 & 1;
   cpu->of = eflags >> 11 & 1;
   cpu->eflags_rest = (eflags & ~fields) | EFLAGS_ONE | EFLAGS_IF;
-  cpu->flag_eip = 0;
+  cpu->flag_operation = 0;
 }
 
 #endif

@@ -155,19 +155,29 @@ enum wanted {
   WANT_CACHED, /* to be found in the jump cache next time */
 };
 
+/* Must flags be up to date, though they need not be kept there? */
+static bool needs_flags(guest_addr eip) {
+  bool is_cut = false;
+  if (engine.options.tier == RUNTIME_TIER_LLVM)
+    return false;
+  const uint8_t read = translate_flags_read(eip, &is_cut);
+  return engine.precise ? read || is_cut : read & ~engine.return_flags;
+}
+
 /* Code that may get hotter is entered from the jump cache by way of an exit, too, which counts. Engine lock held. */
 static uintptr_t cache_jump(struct cpu_state *cpu, guest_addr eip, uintptr_t host) {
   struct jump_cache_entry *entry = &cpu->jump_cache[jump_cache_index(eip)];
+  const bool reads_flags = needs_flags(eip);
   if (engine.options.tier != RUNTIME_TIER_LLVM && !unit_is_settled(eip))
     host = translate_exit(eip);
   if (eip)
-    *entry = (struct jump_cache_entry){.eip = eip, .host = host};
+    *entry = (struct jump_cache_entry){.eip = eip, .reads_flags = reads_flags, .host = host};
   return host;
 }
 
 /* Before the guest's state is shown, or code runs that knows nothing of records. */
 static void show_flags(struct cpu_state *cpu) {
-  if (!cpu->flag_eip)
+  if (!cpu->flag_operation)
     return;
   engine_lock();
   flag_record_end(cpu);
@@ -229,10 +239,44 @@ uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot) {
   return host;
 }
 
+/* What the jump cache has for eip, if it may be gone to; else 0. */
+static uintptr_t cached_jump(const struct cpu_state *cpu) {
+  const struct jump_cache_entry *entry = &cpu->jump_cache[jump_cache_index(cpu->eip)];
+  const bool is_usual = !__atomic_load_n(&cpu->interrupt, __ATOMIC_ACQUIRE) && !careful_wanted(cpu);
+  return is_usual && cpu->eip && entry->eip == cpu->eip ? entry->host : 0;
+}
+
+/* What is not in the jump cache, or is, but reads flags that may be older than the record. That is up to date wherever a unit
+ * is left. */
 uintptr_t engine_dispatch(struct cpu_state *cpu) {
   engine_thread_of(cpu)->exits.misses++;
+  flag_record_read(cpu);
+  trap_after_instruction(cpu);
+  const uintptr_t host = cached_jump(cpu);
+  return host ? host : resume(cpu, WANT_CACHED);
+}
+
+/* In the middle of a unit. */
+uintptr_t engine_leave(struct cpu_state *cpu) {
+  engine_thread_of(cpu)->exits.misses++;
+  show_flags(cpu);
   trap_after_instruction(cpu);
   return resume(cpu, WANT_CACHED);
+}
+
+/* As engine_dispatch, for a return to another place than behind its call. Without records flags that are read there are lost this time, but
+ * not the next. */
+uintptr_t engine_return(struct cpu_state *cpu) {
+  if (!engine.precise) {
+    bool is_cut;
+    engine_lock();
+    const uint8_t missing = translate_flags_read(cpu->eip, &is_cut) & (uint8_t)~engine.return_flags;
+    engine.return_flags |= missing;
+    if (missing)
+      unit_drop_all();
+    engine_unlock();
+  }
+  return engine_dispatch(cpu);
 }
 
 static void end_regions(void) {
@@ -406,7 +450,7 @@ void runtime_set_precise(bool on) {
   if (engine.precise != on) {
     engine.precise = on;
     for (struct engine_thread *thread = engine.threads; thread; thread = thread->next)
-      thread->cpu->flag_eip = 0;
+      thread->cpu->flag_operation = 0;
     unit_drop_all();
   }
   engine_unlock();

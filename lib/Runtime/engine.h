@@ -174,8 +174,10 @@ size_t fetch_code(void *context, guest_addr eip, const uint8_t **bytes);
 uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault);
 /* An exit that leads to eip, for jumps from elsewhere than a unit. */
 uintptr_t translate_exit(guest_addr eip);
-/* Flags that the code at eip may read. */
-uint8_t translate_live_flags(guest_addr eip);
+/* Flags that may be newer in the register file than in the record, between any two instructions; those that nobody reads are as old. */
+uint8_t translate_newer_flags(guest_addr eip);
+/* Flags that the code at eip is seen to read (discover_flags_read). */
+uint8_t translate_flags_read(guest_addr eip, bool *is_cut);
 /* Host code in the llvm tier: the basic block at eip. */
 uintptr_t translate_block(guest_addr eip, guest_addr *fault);
 /* Only the instruction at eip, to be run once: nothing else leads to it, and it does not have its page
@@ -302,6 +304,8 @@ _Noreturn void engine_fatal(guest_addr eip, const char *format, ...) __attribute
 enum { SLOT_IS_HOT = 1 << 30 };
 uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot);
 uintptr_t engine_dispatch(struct cpu_state *cpu);
+uintptr_t engine_return(struct cpu_state *cpu);
+uintptr_t engine_leave(struct cpu_state *cpu);
 /* Runs helper `index`. 0: go on where it was called; else forget open frames and go there. */
 uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index);
 uintptr_t engine_after_signal(struct cpu_state *cpu);
@@ -326,9 +330,11 @@ void stubs_init(void);
 uintptr_t stub_address(unsigned symbol);
 /* A jump to it. */
 uint8_t *stub_write_jump(uint8_t *at, uintptr_t target);
-/* The inline jump to eip in r13d, by the thread's jump cache. */
+/* The inline jump to eip in r13d, by the thread's jump cache. Where flags in the register file may be older than the record
+ * it does not go to code that reads them: C brings them up to date first. */
 enum { PROBE_SIZE = 64 };
-uint8_t *stub_write_probe(uint8_t *at);
+enum probe_flags { PROBE_FLAGS_KEPT, PROBE_FLAGS_OLDER };
+uint8_t *stub_write_probe(uint8_t *at, enum probe_flags flags);
 /* What a region begins with: touches the host stack that it will need, frame_size bytes of it, so that the fault there
  * is here, where everything is in its place. */
 enum { FRAME_PROBE_SIZE = 7 };
@@ -341,9 +347,10 @@ uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper);
 
 /* Host numbers of the registers that the guest's are pinned to (docs/guest-abi.md). */
 extern const uint8_t host_register[GPR_COUNT];
-/* What comes before an instruction whose flags may be seen; guest ESP is `stack` above its register. */
-uint8_t *flag_record_write(uint8_t *at, const struct insn *insn, enum flag_record record, int32_t stack);
-/* Flags that are only recorded go to their fields, for all to see: at an instruction that can fault … */
+/* The record of an instruction, before it; guest ESP is `stack` above its register. */
+uint8_t *flag_record_write(uint8_t *at, const struct insn *insn, int32_t stack);
+uint8_t *flag_record_write_void(uint8_t *at);
+/* Flags that are only recorded go to their fields, for all to see: at an instruction that can fault, where a unit is left … */
 void flag_record_read(struct cpu_state *cpu);
 /* … or between any two instructions. */
 void flag_record_end(struct cpu_state *cpu);
@@ -367,7 +374,7 @@ int signals_init(void);
 
 /* enter.S */
 _Noreturn void enter_guest(struct cpu_state *cpu, uintptr_t host);
-extern const char enter_link[], enter_dispatch_miss[], enter_helper[], enter_after_signal[], enter_base_return[];
+extern const char enter_link[], enter_dispatch_miss[], enter_return_miss[], enter_leave[], enter_helper[], enter_after_signal[], enter_base_return[];
 extern const char enter_text_start[], enter_text_end[];
 
 #endif

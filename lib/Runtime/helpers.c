@@ -326,6 +326,7 @@ static void near_short(struct cpu_state *cpu, const struct insn *insn) {
 
 static void helper_far(struct cpu_state *cpu) {
   struct insn insn;
+  flag_record_read(cpu);
   if (careful_decode(cpu, &insn) != INSN_OK)
     raise_trap(cpu, TRAP_UD, 0, 0);
   else if (insn.flow != FLOW_TRAP)

@@ -132,7 +132,7 @@ static uint8_t *write_ways_out(uint8_t *at, const uint8_t *start, const struct j
     if (!dispatches && (target[i] = find_way_out(region, target, i)))
       continue;
     if (dispatches)
-      at = stub_write_probe(at);
+      at = stub_write_probe(at, engine.precise ? PROBE_FLAGS_OLDER : PROBE_FLAGS_KEPT);
     else if (reloc->symbol == STENCIL_TAKEN)
       at = translate_write_exit(at, reloc->eip, true, &entry);
     else

@@ -435,7 +435,8 @@ static void select_block(const struct unit *unit, const struct block *block,
       missing.first = i;
     if (select_address_thunk(insn, options, &reg)) {
       add_thunk(insn, reg);
-    } else if (i + 1 < end && unit->record[i + 1] == FLAG_RECORD_NONE && shape_can_fuse(insn, insn + 1)) {
+    } else if (i + 1 < end && unit->record[i + 1] == FLAG_RECORD_NONE && unit->record[i] != FLAG_RECORD_VOID_AFTER &&
+               shape_can_fuse(insn, insn + 1)) {
       if (unit->record[i] == FLAG_RECORD_VOID)
         select_insns(insn, 2, FLAGS_ALL);
       else if (insn[1].flow == FLOW_CONDITIONAL)

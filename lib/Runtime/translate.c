@@ -14,7 +14,7 @@ struct fixup {
   uint8_t *field;
   int32_t addend;
   enum { TO_BLOCK, TO_DETOUR, TO_EXIT, TO_PROBE, FILLED } kind;
-  uint32_t target; /* block or detour index, or guest address */
+  uint32_t target; /* block or detour index, guest address, or enum probe_flags */
   bool counts;     /* an exit through which code gets hot */
 };
 
@@ -31,6 +31,7 @@ static struct {
   unsigned insn_count;
   uint8_t *code, *at;
   unsigned block; /* being emitted, or the last one */
+  bool void_after; /* behind the instruction being emitted there is no flag record any more */
   bool large;
 } work;
 
@@ -160,6 +161,25 @@ static uint8_t *jump_back(uint8_t *field, int block) {
   return at + 2;
 }
 
+/* The number of the unit's instruction at eip; insn_count if there is none. */
+static unsigned insn_number(guest_addr eip) {
+  unsigned low = 0, high = work.unit.insn_count;
+  while (high - low > 1) {
+    unsigned middle = (low + high) / 2;
+    if (work.unit.insn[middle].eip <= eip)
+      low = middle;
+    else
+      high = middle;
+  }
+  return work.unit.insn[low].eip == eip ? low : work.unit.insn_count;
+}
+
+/* At the indirect jump or call. */
+static enum probe_flags flags_at(const struct insn *transfer) {
+  const unsigned i = work.options.records ? insn_number(transfer->eip) : work.unit.insn_count;
+  return i < work.unit.insn_count && work.unit.older[i] ? PROBE_FLAGS_OLDER : PROBE_FLAGS_KEPT;
+}
+
 /* A jump of the stencil's: to the branch's target, a callee, a stub. */
 static void patch_jump(const struct stencil_reloc *reloc, uint8_t *field, const struct insn *last,
                        const struct block *block) {
@@ -176,7 +196,7 @@ static void patch_jump(const struct stencil_reloc *reloc, uint8_t *field, const 
                    work.large ? block_for_jump(block_at(last->target), last) : -1, last->target, true);
     return;
   case STENCIL_DISPATCH:
-    add_fixup(field, reloc->addend, TO_PROBE, 0);
+    add_fixup(field, reloc->addend, TO_PROBE, flags_at(last));
     return;
   default:
     store_pc32(field, reloc->addend, stub_address(reloc->symbol));
@@ -254,22 +274,29 @@ static void emit_adjust(int32_t adjust) {
 
 /* In a unit with records: what the instruction at the piece's start needs of them. */
 static void emit_record(const struct selected *piece) {
-  unsigned low = 0, high = work.unit.insn_count;
-  while (high - low > 1) {
-    unsigned middle = (low + high) / 2;
-    if (work.unit.insn[middle].eip <= piece->eip)
-      low = middle;
-    else
-      high = middle;
-  }
-  if (work.unit.insn[low].eip == piece->eip && work.unit.record[low] != FLAG_RECORD_NONE)
-    work.at = flag_record_write(work.at, &work.unit.insn[low], work.unit.record[low], piece->stack);
+  const unsigned i = insn_number(piece->eip);
+  if (i == work.unit.insn_count)
+    return;
+  if (work.unit.record[i] == FLAG_RECORD_OPERANDS)
+    work.at = flag_record_write(work.at, &work.unit.insn[i], piece->stack);
+  else if (work.unit.record[i] == FLAG_RECORD_VOID)
+    work.at = flag_record_write_void(work.at);
+  work.void_after = work.unit.record[i] == FLAG_RECORD_VOID_AFTER;
+}
+
+/* The end of an instruction's code. */
+static void end_insn(void) {
+  if (work.void_after)
+    work.at = flag_record_write_void(work.at);
+  work.void_after = false;
 }
 
 static void emit_piece(const struct selected *piece, const struct block *block) {
   const struct stencil *stencil = piece->stencil;
-  if (piece->starts)
+  if (piece->starts) {
+    end_insn();
     note_insn(piece->eip, piece->stack);
+  }
   if (piece->starts && work.options.records && !piece->adjust)
     emit_record(piece);
   if (!stencil) {
@@ -330,7 +357,7 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
       store_pc32(code + reloc->offset + (reloc->offset > stencil->memory.modrm ? growth : 0), reloc->addend,
                  code_address(end));
   }
-  work.at = probe ? stub_write_probe(end - 5) : end;
+  work.at = probe ? stub_write_probe(end - 5, flags_at(&piece->insn[piece->count - 1])) : end;
 }
 
 static void emit_jump(int block, guest_addr eip, bool repeats) {
@@ -393,6 +420,7 @@ static void emit_block(unsigned b) {
   work.block_code[b] = work.at;
   for (unsigned i = b ? work.selection.block_end[b - 1] : 0; i < end; i++)
     emit_piece(&work.selection.piece[i], block);
+  end_insn();
   const struct insn *last = &work.unit.insn[block->first + block->count - 1];
   if (falls_through(last) && block->next != (int)b + 1)
     emit_jump(block->next, insn_next(last), false);
@@ -440,7 +468,7 @@ static void emit_exits(void) {
       continue;
     case TO_PROBE:
       target = work.at;
-      work.at = stub_write_probe(work.at);
+      work.at = stub_write_probe(work.at, (enum probe_flags)fixup->target);
       store_pc32(fixup->field, fixup->addend, code_address(target));
       continue;
     case FILLED:
@@ -511,11 +539,17 @@ static bool discover_unit(guest_addr eip, unsigned limit, guest_addr *fault) {
   return true;
 }
 
-uint8_t translate_live_flags(guest_addr eip) {
+uint8_t translate_newer_flags(guest_addr eip) {
   struct fetch fetch = {.unprotected = true};
   struct discover_options options = {
       .fetch = fetch_code, .context = &fetch, .return_flags = engine.return_flags, .records = engine.precise};
-  return discover_live(eip, &options);
+  return discover_record_is_current(eip, &options) ? 0 : discover_live(eip, &options);
+}
+
+uint8_t translate_flags_read(guest_addr eip, bool *is_cut) {
+  struct fetch fetch = {.unprotected = true};
+  const struct discover_options options = {.fetch = fetch_code, .context = &fetch, .records = engine.precise};
+  return discover_flags_read(eip, &options, is_cut);
 }
 
 uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {

@@ -411,6 +411,66 @@ static void return_flags_are_noticed(void **state) {
   assert_int_equal(live_after(0), 0);
 }
 
+/* Flags returned to a reader on one way of a branch, and behind many instructions. */
+static void return_flags_are_looked_for(void **state) {
+  (void)state;
+  /* 0: call eax; 2: jecxz 6; 4: test; ret; 7: jc 7; ret */
+  DISCOVER(FOLLOW, 0xFF, 0xD0, 0xE3, 0x03, 0x85, 0xC0, 0xC3, 0x72, 0xFE, 0xC3);
+  assert_int_equal(unit.needs_return_flags, FLAGS_C);
+  uint8_t nops[64] = {0xFF, 0xD0};
+  memset(nops + 2, 0x90, 40);
+  memcpy(nops + 42, (uint8_t[]){0x78, 0xFE, 0xC3}, 3); /* js */
+  assert_true(discover_bytes(nops, 45, FOLLOW));
+  assert_int_equal(unit.needs_return_flags, FLAGS_S);
+  /* Who comes by an indirect jump looks for himself. */
+  DISCOVER(FOLLOW, 0xFF, 0xD0, 0xFF, 0xE1, 0x72, 0xFE, 0xC3);
+  assert_int_equal(unit.needs_return_flags, 0);
+}
+
+static void returns_that_are_jumps(void **state) {
+  (void)state;
+  DISCOVER(FOLLOW, 0x39, 0xC8, 0x51, 0xC3); /* cmp; push ecx; ret */
+  assert_int_equal(live_after(0), FLAGS_ALL);
+  DISCOVER(FOLLOW, 0x39, 0xC8, 0x51, 0x59, 0xC3); /* push ecx; pop ecx; ret */
+  assert_int_equal(live_after(0), 0);
+  DISCOVER(FOLLOW, 0x39, 0xC8, 0x89, 0x0C, 0x24, 0xC3); /* mov [esp],ecx; ret */
+  assert_int_equal(live_after(0), FLAGS_ALL);
+  DISCOVER(FOLLOW, 0x39, 0xC8, 0x89, 0x4C, 0x24, 0x04, 0xC3); /* mov [esp+4],ecx; ret */
+  assert_int_equal(live_after(0), 0);
+  DISCOVER(FOLLOW, 0x39, 0xC8, 0x89, 0x4C, 0x24, 0x04, 0x59, 0xC3); /* mov [esp+4],ecx; pop ecx; ret */
+  assert_int_equal(live_after(0), FLAGS_ALL);
+  DISCOVER(FOLLOW, 0x39, 0xC8, 0x89, 0xCC, 0x5D, 0xC3); /* mov esp,ecx; pop ebp; ret */
+  assert_int_equal(live_after(0), FLAGS_ALL);
+  DISCOVER(FOLLOW, 0x39, 0xC8, 0x94, 0xC3); /* xchg eax,esp; ret */
+  assert_int_equal(live_after(0), FLAGS_ALL);
+  DISCOVER(FOLLOW, 0x39, 0xC8, 0x51, 0x89, 0xEC, 0x5D, 0xC3); /* push ecx; mov esp,ebp; pop ebp; ret */
+  assert_int_equal(live_after(0), 0);
+  DISCOVER(FOLLOW, 0x39, 0xC8, 0x51, 0xC9, 0xC3); /* push ecx; leave; ret */
+  assert_int_equal(live_after(0), 0);
+  DISCOVER(FOLLOW, 0x39, 0xC8, 0x8D, 0x65, 0xF4, 0x5B, 0xC3); /* lea esp,[ebp-12]; pop ebx; ret */
+  assert_int_equal(live_after(0), 0);
+  DISCOVER(FOLLOW, 0x39, 0xC8, 0x8D, 0x61, 0xFC, 0xC3); /* lea esp,[ecx-4]; ret */
+  assert_int_equal(live_after(0), FLAGS_ALL);
+}
+
+/* With records, where a jump may come with flags that are older than the record. */
+static void older_flags(void **state) {
+  (void)state;
+  struct discover_options records = {.follow = true, .records = true};
+  DISCOVER(records, 0x39, 0xC8, 0xFF, 0xE1); /* cmp; jmp ecx */
+  assert_false(unit.older[insn_index(2)]);
+  DISCOVER(records, 0x89, 0xC8, 0xFF, 0xE1); /* mov; jmp ecx */
+  assert_true(unit.older[insn_index(2)]);
+  DISCOVER(records, 0x39, 0xC8, 0xFF, 0xD1, 0xFF, 0xE1); /* cmp; call ecx; jmp ecx */
+  assert_false(unit.older[insn_index(2)]);
+  assert_true(unit.older[insn_index(4)]);
+  DISCOVER(records, 0x83, 0xEC, 0x0C, 0xFF, 0xD1, 0xC3); /* sub esp,12; call ecx: not kept */
+  assert_int_equal(live_after(0), 0);
+  assert_true(unit.older[insn_index(3)]);
+  DISCOVER(records, 0x01, 0xC1, 0xFF, 0xE1); /* add ecx,eax; jmp ecx: kept */
+  assert_int_equal(live_after(0), FLAGS_ALL);
+}
+
 static bool all_is_there(guest_addr eip) { return eip == BASE + 7; }
 
 static void code_that_is_there(void **state) {
@@ -502,6 +562,9 @@ int main(void) {
       cmocka_unit_test(live_out_of_the_unit),
       cmocka_unit_test(live_into_a_call),
       cmocka_unit_test(return_flags_are_noticed),
+      cmocka_unit_test(return_flags_are_looked_for),
+      cmocka_unit_test(returns_that_are_jumps),
+      cmocka_unit_test(older_flags),
       cmocka_unit_test(code_that_is_there),
       cmocka_unit_test(precise),
       cmocka_unit_test(random_bytes),

@@ -148,8 +148,16 @@ enter_fresh:                    /* host address in r11; open frames are forgotte
 /* A frame came back that was nobody's: the base's return address points here. */
         .globl enter_base_return
 enter_base_return:
-        subq $8, %rsp           /* the base frame again */
-        jmp enter_dispatch_miss
+        subq $8, %rsp           /* the base frame again; on to … */
+
+/* A return to another place than behind its call, to eip in r13d, which is not in the jump cache. */
+        .globl enter_return_miss
+enter_return_miss:
+        SAVE
+        movl %r13d, %gs:EIP
+        TO_C
+        call engine_return
+        jmp resume_at_rax
 
 /* An exit whose slot (number in r11d) is not linked. */
         .globl enter_link
@@ -158,6 +166,15 @@ enter_link:
         TO_C
         movl %r11d, %esi
         call engine_link
+        jmp resume_at_rax
+
+/* To C between two instructions, of which eip in r13d is the next. */
+        .globl enter_leave
+enter_leave:
+        SAVE
+        movl %r13d, %gs:EIP
+        TO_C
+        call engine_leave
         jmp resume_at_rax
 
 /* eip in r13d is not in the jump cache. */

@@ -1,7 +1,6 @@
 /* Writing and reading flag records (Frontend/flag_record.h). */
 #include "Frontend/flag_record.h"
 #include "Runtime/engine.h"
-#include "Runtime/guest_memory.h"
 
 #include <string.h>
 
@@ -81,12 +80,10 @@ static uint8_t *emit_operand(uint8_t *at, const struct insn *insn, const struct 
 }
 
 /* Memory first: if the access faults, the record is still the last one's. */
-uint8_t *flag_record_write(uint8_t *at, const struct insn *insn, enum flag_record record, int32_t stack) {
+uint8_t *flag_record_write(uint8_t *at, const struct insn *insn, int32_t stack) {
   static const uint32_t offset[2] = {offsetof(struct cpu_state, flag_operand),
                                      offsetof(struct cpu_state, flag_operand) + 4};
-  const uint32_t eip = offsetof(struct cpu_state, flag_eip);
-  if (record == FLAG_RECORD_VOID)
-    return emit_set(at, eip, 0);
+  const uint32_t operation = flag_record_operation(insn);
   const struct operand *op = insn->form.op;
   for (unsigned i = 0; i < 2; i++)
     if (op[i].kind == OPERAND_MEMORY)
@@ -94,46 +91,34 @@ uint8_t *flag_record_write(uint8_t *at, const struct insn *insn, enum flag_recor
   for (unsigned i = 0; i < 2; i++)
     if (op[i].kind == OPERAND_GPR)
       at = emit_operand(at, insn, &op[i], stack, offset[i]);
-  return emit_set(at, eip, insn->eip);
+    else if (op[i].kind == OPERAND_IMMEDIATE && !flag_record_has_immediate(operation))
+      at = emit_set(at, offset[i], insn->imm[op[i].hole]);
+  return emit_set(at, offsetof(struct cpu_state, flag_operation), operation);
 }
 
-static bool decode_at(struct insn *insn, guest_addr eip) {
-  uint8_t bytes[16];
-  size_t size = sizeof bytes;
-  while (size && guest_copy_in(bytes, eip, size) < 0)
-    size--;
-  return size && insn_decode(insn, bytes, size, eip) == INSN_OK;
-}
+uint8_t *flag_record_write_void(uint8_t *at) { return emit_set(at, offsetof(struct cpu_state, flag_operation), 0); }
 
 static const uint32_t all_flags = EFLAGS_CF | EFLAGS_PF | EFLAGS_AF | EFLAGS_ZF | EFLAGS_SF | EFLAGS_OF;
 
 static void show(struct cpu_state *cpu, uint32_t flags) {
-  struct insn insn;
-  if (!decode_at(&insn, cpu->flag_eip) || flag_record_kind(&insn) != FLAG_RECORD_OPERANDS)
-    return; /* no longer there */
-  const struct operand *op = insn.form.op;
-  uint32_t value[2];
-  for (unsigned i = 0; i < 2; i++)
-    value[i] = op[i].kind == OPERAND_IMMEDIATE ? insn.imm[op[i].hole] : cpu->flag_operand[i];
-  cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~flags) | (flag_record_eflags(&insn, value[0], value[1]) & flags));
+  if (!cpu->flag_operation)
+    return;
+  const uint32_t value = flag_record_eflags(cpu->flag_operation, cpu->flag_operand[0], cpu->flag_operand[1]);
+  cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~flags) | (value & flags));
 }
 
-void flag_record_read(struct cpu_state *cpu) {
-  if (cpu->flag_eip)
-    show(cpu, all_flags);
-}
+void flag_record_read(struct cpu_state *cpu) { show(cpu, all_flags); }
 
-/* Before instructions that cannot fault the record may be an older one, and flags that are read are in their
- * fields: only the others are taken from it. */
+/* Before instructions that cannot fault the record may be an older one, and flags that are read are in their fields: only the
+ * others are taken from it. */
 void flag_record_end(struct cpu_state *cpu) {
   static const uint32_t bits[FLAG_COUNT] = {[FLAG_C] = EFLAGS_CF, [FLAG_P] = EFLAGS_PF, [FLAG_A] = EFLAGS_AF,
                                             [FLAG_Z] = EFLAGS_ZF, [FLAG_S] = EFLAGS_SF, [FLAG_O] = EFLAGS_OF};
-  if (!cpu->flag_eip)
+  if (!cpu->flag_operation)
     return;
-  uint8_t live = translate_live_flags(cpu->eip);
-  uint32_t dead = 0;
+  const uint8_t newer = translate_newer_flags(cpu->eip);
+  uint32_t others = 0;
   for (unsigned f = 0; f < FLAG_COUNT; f++)
-    dead |= live >> f & 1 ? 0 : bits[f];
-  show(cpu, dead);
-  cpu->flag_eip = 0;
+    others |= newer >> f & 1 ? 0 : bits[f];
+  show(cpu, others);
 }

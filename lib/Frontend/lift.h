@@ -38,11 +38,10 @@ enum { GUEST_XMM_COUNT = 8 };
 
 enum lift_setting { LIFT_STENCIL, LIFT_BLOCK, LIFT_REGION };
 
-/* How a region's loop comes to know that somebody asks for the thread (lift_region.c). */
-enum poll_kind {
-  POLL_LOAD, /* it looks at `interrupt` */
-  POLL_STOP, /* it does not; the object says where the thread can be stopped … */
-  POLL_NOP,  /* … by an instruction that does nothing else */
+/* Regions: the object's section .polls has a row for each loop's poll, where a thread can be stopped (lift_region.c). */
+struct poll_row {
+  uint32_t at, out; /* where it is, and where a stopped thread goes on: bytes from the function */
+  uint32_t block;   /* of the unit */
 };
 
 /* Everything that code outside the family functions may name in lifted code. */
@@ -67,7 +66,7 @@ struct lifter {
   LLVMBuilderRef builder;
   LLVMTypeRef i1, i8, i16, i32, i64, pointer, xmm_type, guest_type, function_type;
   enum lift_setting setting;
-  enum poll_kind polls; /* regions */
+  const bool *poll_nops; /* regions: of each block, is its poll to be an instruction? NULL: loops look at `interrupt` */
   bool notes_x87;     /* regions: the object is to say where x87 instructions are (struct x87_note) */
   bool commits;       /* blocks, and regions on demand: the register file is exact at each instruction that can fault */
   uint32_t mode;      /* blocks: enum cpu_mode */

@@ -196,8 +196,8 @@ static void build_stop(struct lifter *l, LLVMBasicBlockRef on, LLVMBasicBlockRef
   char text[192];
   snprintf(text, sizeof text,
            ".L${:uid}:%s\n\t.pushsection .polls,\"\",@progbits\n\t"
-           ".long .L${:uid} - %s, ${0:l} - %s\n\t.popsection",
-           l->polls == POLL_NOP ? "\n\tnop" : "", function, function);
+           ".long .L${:uid} - %s, ${0:l} - %s, %u\n\t.popsection",
+           l->poll_nops[l->region->block] ? "\n\tnop" : "", function, function, l->region->block);
   LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(l->context), NULL, 0, false);
   LLVMValueRef assembly =
       LLVMGetInlineAsm(type, text, strlen(text), "!i", 2, true, false, LLVMInlineAsmDialectATT, false);
@@ -215,10 +215,10 @@ static void build_look(struct lifter *l, LLVMBasicBlockRef on, LLVMBasicBlockRef
 
 static void poll(struct lifter *l, guest_addr eip, uint8_t live) {
   LLVMBasicBlockRef on = control_block(l, "on"), out = control_block(l, "interrupted");
-  if (l->polls == POLL_LOAD)
-    build_look(l, on, out);
-  else
+  if (l->poll_nops)
     build_stop(l, on, out);
+  else
+    build_look(l, on, out);
   build_way_out(l, out, eip, live);
   LLVMPositionBuilderAtEnd(l->builder, on);
 }

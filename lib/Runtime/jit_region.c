@@ -222,24 +222,33 @@ static const char *read_code(struct reading *reading, struct jit_region *region)
 }
 
 /* A poll that is no instruction of its own is a place that one comes to from above, and only there are
- * registers as its way out expects them. Jumps must not lead there: blocks behind it that LLVM found empty,
- * or shares with others. */
-static bool polls_are_stops(const struct jit_region *region, const struct reading *reading, unsigned count) {
-  for (unsigned i = 0; i < count; i++)
-    if (region->stop[i].at >= region->code_size || reading->is_target[region->stop[i].at])
-      return false;
-  return true;
+ * registers as its way out expects them. Jumps must not lead there: from blocks that LLVM shares, or found
+ * empty. Marks the polls that must be instructions. True: there are none. */
+static bool polls_are_stops(const struct jit_region *region, const struct reading *reading,
+                            const struct poll_row *poll, unsigned count, bool nops[UNIT_BLOCK_LIMIT]) {
+  bool all = true;
+  for (unsigned i = 0; i < count; i++) {
+    bool *nop = &nops[poll[i].block];
+    if (*nop || (poll[i].at < region->code_size && !reading->is_target[poll[i].at]))
+      continue;
+    *nop = true;
+    all = false;
+  }
+  return all;
 }
 
-static int check_code(struct jit_region *region, const struct jit_object *o, enum poll_kind polls) {
+static int check_code(struct jit_region *region, const struct jit_object *o, bool nops[UNIT_BLOCK_LIMIT]) {
   enum { SLOT = 8 };
   unsigned poll_count;
-  region->stop = take_rows(o, ".polls", sizeof *region->stop, &poll_count);
-  region->stop_count = poll_count;
+  struct poll_row *poll = take_rows(o, ".polls", sizeof *poll, &poll_count);
   struct reading reading = {.is_target = calloc(1, region->code_size)};
-  const char *why = region->stop && reading.is_target ? read_code(&reading, region) : "out of memory";
-  const bool stops = why || polls == POLL_NOP || polls_are_stops(region, &reading, poll_count);
+  region->stop = malloc((poll_count + 1) * sizeof *region->stop);
+  for (unsigned i = 0; poll && region->stop && i < poll_count; i++)
+    region->stop[region->stop_count++] = (struct jit_region_stop){poll[i].at, poll[i].out};
+  const char *why = poll && region->stop && reading.is_target ? read_code(&reading, region) : "out of memory";
+  const bool stops = why || polls_are_stops(region, &reading, poll, poll_count, nops);
   free(reading.is_target);
+  free(poll);
   if (why)
     return refuse(region, why);
   region->frame_size = (uint32_t)(reading.saved + reading.room + SLOT);
@@ -248,7 +257,7 @@ static int check_code(struct jit_region *region, const struct jit_object *o, enu
   return stops ? 0 : -EAGAIN;
 }
 
-static int take_object(struct jit_region *region, LLVMMemoryBufferRef buffer, enum poll_kind polls) {
+static int take_object(struct jit_region *region, LLVMMemoryBufferRef buffer, bool nops[UNIT_BLOCK_LIMIT]) {
   struct jit_object object;
   int64_t offset[SECTION_LIMIT];
   if (!jit_object_open(&object, (const uint8_t *)LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer)))
@@ -258,13 +267,13 @@ static int take_object(struct jit_region *region, LLVMMemoryBufferRef buffer, en
     status = relocate(region, &object, offset);
   if (status == 0)
     status = take_x87(region, &object);
-  return status ? status : check_code(region, &object, polls);
+  return status ? status : check_code(region, &object, nops);
 }
 
 /* --- Compiling ---------------------------------------------------------------------------------------------
  */
 
-static int compile(const struct lift_region_source *source, enum poll_kind polls,
+static int compile(const struct lift_region_source *source, bool nops[UNIT_BLOCK_LIMIT],
                    void (*dump)(const char *text), struct jit_region *region) {
   char name[24], *message = NULL;
   memset(region, 0, sizeof *region);
@@ -272,8 +281,9 @@ static int compile(const struct lift_region_source *source, enum poll_kind polls
     machine = jit_target_machine(LLVMCodeGenLevelDefault, &message);
     /* As for stencils: a short loop that lies in two of the lines that the CPU fetches runs at half its
      * speed. */
-    static const char *const arguments[] = {"uemu-llvm", "-x86-experimental-pref-innermost-loop-alignment=6"};
-    LLVMParseCommandLineOptions(2, arguments, NULL);
+    static const char *const arguments[] = {"uemu-llvm", "-x86-experimental-pref-innermost-loop-alignment=6",
+                                            "-disable-lsr"};
+    LLVMParseCommandLineOptions(3, arguments, NULL);
   }
   if (!machine) {
     snprintf(region->why, sizeof region->why, "%s", message ? message : "no target machine");
@@ -284,7 +294,7 @@ static int compile(const struct lift_region_source *source, enum poll_kind polls
   struct lifter lifter;
   lifter_init(&lifter, LIFT_REGION);
   lifter.notes_x87 = true;
-  lifter.polls = polls;
+  lifter.poll_nops = nops;
   lifter.annotate = jit_dump_wanted(source->unit.entry);
   LLVMContextSetDiagnosticHandler(lifter.context, jit_diagnose, region->why);
   const struct jit_emit emit = {machine, pipeline, name, source->unit.entry, dump};
@@ -293,7 +303,7 @@ static int compile(const struct lift_region_source *source, enum poll_kind polls
     object = jit_make_object(&emit, lifter.module, region->why);
   else
     snprintf(region->why, sizeof region->why, "%s", lifter.failure);
-  int status = object ? take_object(region, object, polls) : -EIO;
+  int status = object ? take_object(region, object, nops) : -EIO;
   if (object)
     LLVMDisposeMemoryBuffer(object);
   lifter_dispose(&lifter);
@@ -302,10 +312,26 @@ static int compile(const struct lift_region_source *source, enum poll_kind polls
   return status;
 }
 
+/* Compiling anew costs more than a nop in an outer loop. Blocks that are jumped to and soon end in a jump
+ * back often have their poll where the jumps lead. */
+static void guess_nops(const struct unit *unit, bool nops[UNIT_BLOCK_LIMIT]) {
+  enum { ENOUGH = 5 };
+  for (unsigned b = 0; b < unit->block_count; b++)
+    nops[b] = unit->block[b].leader && unit->block[b].taken != (int)b && unit->block[b].count < ENOUGH;
+}
+
 int jit_compile_region(const struct lift_region_source *source, void (*dump)(const char *text),
                        struct jit_region *region) {
-  int status = compile(source, POLL_STOP, dump, region);
-  return status == -EAGAIN ? compile(source, POLL_NOP, dump, region) : status;
+  bool nops[UNIT_BLOCK_LIMIT] = {false};
+  guess_nops(&source->unit, nops);
+  int status = compile(source, nops, dump, region);
+  for (unsigned round = 1; status == -EAGAIN; round++) {
+    if (round > 1)
+      memset(nops, true, sizeof nops);
+    jit_free_region(region);
+    status = compile(source, nops, dump, region);
+  }
+  return status;
 }
 
 void jit_free_region(struct jit_region *region) {

@@ -257,6 +257,9 @@ void region_want(guest_addr eip) {
   }
   if (!is_hot(eip))
     return;
+  /* Who waits for the head of a loop is often in an outer loop, too, and will stay in the region that is coming. */
+  if (region_queue_has(eip))
+    return;
   struct region_job *job = region_queue_room() ? malloc(sizeof *job) : NULL;
   if (!job)
     return; /* it will be asked for again */

@@ -22,6 +22,8 @@ void region_finish(const struct jit_interface *compiler, const struct region_job
 /* --- region_queue.c. Engine lock held, as for all but the two of fork.
  * -------------------------------------- */
 
+/* Is code at eip, where a block begins, in a region that is waited for? */
+bool region_queue_has(guest_addr eip);
 /* Is there room for one more? Not in a process that shares memory with the one that has the thread. */
 bool region_queue_room(void);
 /* Takes the job, from malloc. */

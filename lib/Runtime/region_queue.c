@@ -141,6 +141,21 @@ static void start(void) {
 
 uint64_t region_queue_cpu_time(void) { return owner == getpid() && !failed ? cpu_time(thread_clock) : 0; }
 
+static bool has_block(const struct region_job *job, guest_addr eip) {
+  const struct unit *unit = &job->source.unit;
+  for (unsigned b = 0; b < unit->block_count; b++)
+    if (unit->insn[unit->block[b].first].eip == eip)
+      return true;
+  return false;
+}
+
+bool region_queue_has(guest_addr eip) {
+  for (unsigned i = 0; i < waiting_count; i++)
+    if (has_block(waiting[i], eip))
+      return true;
+  return working && has_block(working, eip);
+}
+
 bool region_queue_room(void) {
   return waiting_count < QUEUE_LIMIT && !failed && (owner == 0 || owner == getpid());
 }

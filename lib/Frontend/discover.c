@@ -80,8 +80,8 @@ static const struct insn *insn_at(const struct work *work, guest_addr eip, struc
 
 /* Does code at eip soon jump through a table? An interpreter's handlers end in a jump to such a place. Each
  * unit has its own copy: the CPU foretells indirect jumps better where there is one a handler. */
+enum { COPY_LIMIT = 8 }; /* instructions */
 static bool leads_to_table_jump(const struct work *work, guest_addr eip) {
-  enum { COPY_LIMIT = 8 };
   struct insn space;
   for (unsigned i = 0; i < COPY_LIMIT; i++) {
     const struct insn *insn = insn_at(work, eip, &space);
@@ -175,6 +175,20 @@ static int by_eip(const void *a, const void *b) {
 
 static bool ends_block(const struct insn *insn) {
   return insn->flow != FLOW_NEXT && insn->flow != FLOW_CALL && insn->flow != FLOW_CALL_INDIRECT;
+}
+
+bool unit_leads_to_table_jump(const struct unit *unit, int block) {
+  for (unsigned count = 0; block >= 0;) {
+    const struct block *at = &unit->block[block];
+    const struct insn *last = &unit->insn[at->first + at->count - 1];
+    count += at->count;
+    if (count > COPY_LIMIT || last->flow == FLOW_JUMP_INDIRECT)
+      return count <= COPY_LIMIT;
+    if (last->flow != FLOW_NEXT && last->flow != FLOW_CONDITIONAL && last->flow != FLOW_JUMP)
+      return false;
+    block = last->flow == FLOW_JUMP ? at->taken : at->next;
+  }
+  return false;
 }
 
 static bool falls_through(const struct insn *insn) {

@@ -75,6 +75,9 @@ bool discover_record_is_current(guest_addr eip, const struct discover_options *o
 /* Guest code has changed: what discovery remembers of code outside units is void. */
 void discover_forget(void);
 
+/* Does the block soon end in an indirect jump? Such code, the head of an interpreter's loop, each unit has a copy of. */
+bool unit_leads_to_table_jump(const struct unit *unit, int block);
+
 /* Fills *unit. Not thread-safe: callers hold the engine lock. False if not even the first instruction can be fetched (unit->fetch_address). */
 bool discover(struct unit *unit, guest_addr entry, const struct discover_options *options);
 

@@ -144,6 +144,9 @@ uint32_t slot_new(guest_addr target);
 /* The slot's exit is at `entry`, where its first instruction is a jump whose displacement, aligned to 4 bytes, is
  * changed from now on; `indirect` jumps through the slot; `counting` counts on the way, 0: it need not. */
 void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t indirect, uintptr_t counting);
+/* A jump that leads to the slot's exit, alone, has its displacement at `field`, in one aligned 8 bytes, which the CPU reads
+ * at once: from now on it is changed with the exit's own. */
+void slot_set_jump(uint32_t slot, uintptr_t field);
 /* Somebody came by: from now on the slot goes to what code its target has. */
 void slot_used(uint32_t slot);
 /* An exit to `target` that counts and is in use; 0 if there is none. */
@@ -186,8 +189,8 @@ uintptr_t translate_once(guest_addr eip, const struct block_mode *mode, guest_ad
 /* The block at eip for a CPU in a mode: nothing leads to it. NULL for 0. */
 const struct code_unit *translate_careful(guest_addr eip, const struct block_mode *mode, guest_addr *fault);
 
-/* Emits an exit to eip at `at`; *entry gets where jumps to it go. */
-uint8_t *translate_write_exit(uint8_t *at, guest_addr eip, bool counts, uint8_t **entry);
+/* Emits an exit to eip at `at`; *entry gets where jumps to it go. Returns the end. */
+uint8_t *translate_write_exit(uint8_t *at, guest_addr eip, bool counts, uint8_t **entry, uint32_t *slot);
 
 /* --- region.c: regions of hot code ------------------------------------------------------------------------ */
 

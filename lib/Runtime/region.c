@@ -55,14 +55,16 @@ static void find_thunks(struct region_job *job, const struct discover_options *o
   }
 }
 
-/* Is there a jump back to the entry's own code? Without a loop LLVM finds little to save, and an
- * interpreter's handlers, say, are many. With a count that only tests use, all code is welcome. */
+/* Is there a jump back to the entry's own code? Not to the head of an interpreter's loop: stencils have a
+ * copy of that behind each handler, from which the CPU foretells where it goes. Without a loop LLVM finds
+ * little to save, and an interpreter's handlers, say, are many. With a count that only tests use, all code is
+ * welcome. */
 static bool is_worth_it(const struct unit *unit) {
   bool loops = engine.region_rounds == 1;
   for (unsigned b = 0; b < unit->block_count; b++) {
     const struct block *block = &unit->block[b];
     const struct insn *last = &unit->insn[block->first + block->count - 1];
-    loops |= block->taken >= 0 && last->target <= last->eip;
+    loops |= block->taken >= 0 && last->target <= last->eip && !unit_leads_to_table_jump(unit, block->taken);
   }
   return loops;
 }
@@ -128,13 +130,14 @@ static uint8_t *write_ways_out(uint8_t *at, const uint8_t *start, const struct j
   for (unsigned i = 0; i < region->reloc_count; i++) {
     const struct jit_region_reloc *reloc = &region->reloc[i];
     uint8_t *entry = at;
+    uint32_t slot;
     const bool dispatches = reloc->symbol == STENCIL_DISPATCH;
     if (!dispatches && (target[i] = find_way_out(region, target, i)))
       continue;
     if (dispatches)
       at = stub_write_probe(at, engine.precise ? PROBE_FLAGS_OLDER : PROBE_FLAGS_KEPT);
     else if (reloc->symbol == STENCIL_TAKEN)
-      at = translate_write_exit(at, reloc->eip, true, &entry);
+      at = translate_write_exit(at, reloc->eip, true, &entry, &slot);
     else
       at = stub_write_jump(at, stub_address(reloc->symbol));
     target[i] = code_address(entry);
@@ -257,7 +260,8 @@ void region_want(guest_addr eip) {
   }
   if (!is_hot(eip))
     return;
-  /* Who waits for the head of a loop is often in an outer loop, too, and will stay in the region that is coming. */
+  /* Who waits for the head of a loop is often in an outer loop, too, and will stay in the region that is
+   * coming. */
   if (region_queue_has(eip))
     return;
   struct region_job *job = region_queue_room() ? malloc(sizeof *job) : NULL;

@@ -16,6 +16,7 @@ struct fixup {
   enum { TO_BLOCK, TO_DETOUR, TO_EXIT, TO_PROBE, FILLED } kind;
   uint32_t target; /* block or detour index, guest address, or enum probe_flags */
   bool counts;     /* an exit through which code gets hot */
+  bool straight;   /* a jump that leads past its exit, which is its own, where it can */
 };
 
 /* The translation under way. One at a time: the engine lock is held. */
@@ -41,16 +42,27 @@ static struct {
 static void add_fixup(uint8_t *field, int32_t addend, int kind, uint32_t target) {
   if (work.fixup_count == FIXUP_LIMIT)
     engine_fatal(work.unit.entry, "a unit has too many jumps");
-  work.fixup[work.fixup_count++] = (struct fixup){field, addend, kind, target, false};
+  work.fixup[work.fixup_count++] =
+      (struct fixup){.field = field, .addend = addend, .kind = kind, .target = target};
 }
 
 static bool jumps_back(const struct insn *jump) { return jump->target <= jump->eip; }
 
-/* Where the jump, or call, that leads to the unit's block goes; -1 for a way out. Where there are regions a loop's jump
- * back is a way out, too, though it leads in again: it is counted, and comes to lead to the region, in the middle
- * of the loop's run. */
+static int block_at(guest_addr eip) {
+  for (unsigned b = 0; b < work.unit.block_count; b++)
+    if (work.unit.insn[work.unit.block[b].first].eip == eip)
+      return (int)b;
+  return -1;
+}
+
+/* Where the jump, or call, that leads to the unit's block goes; -1 for a way out. Where there are regions a
+ * loop's jump back is a way out, too, though it leads in again: it is counted, and comes to lead to the
+ * region, in the middle of the loop's run; but not to the unit's own copy of code that jumps through a table.
+ * Such a jump goes straight to where its exit would: by two jumps short loops run at half their speed. */
 static int block_for_jump(int block, const struct insn *jump) {
-  return jumps_back(jump) && engine.options.tier == RUNTIME_TIER_REGION ? -1 : block;
+  const bool leads_out = jumps_back(jump) && engine.options.tier == RUNTIME_TIER_REGION &&
+                         !unit_leads_to_table_jump(&work.unit, block);
+  return leads_out ? -1 : block;
 }
 
 /* A jump to guest address `eip`: inside the unit if it is there. `repeats`: it may be a loop's or a call,
@@ -61,14 +73,9 @@ static void add_jump_fixup(uint8_t *field, int32_t addend, int block, guest_addr
     return;
   }
   add_fixup(field, addend, TO_EXIT, eip);
-  work.fixup[work.fixup_count - 1].counts = repeats || work.large;
-}
-
-static int block_at(guest_addr eip) {
-  for (unsigned b = 0; b < work.unit.block_count; b++)
-    if (work.unit.insn[work.unit.block[b].first].eip == eip)
-      return (int)b;
-  return -1;
+  struct fixup *fixup = &work.fixup[work.fixup_count - 1];
+  fixup->counts = repeats || work.large;
+  fixup->straight = work.large && repeats && engine.options.tier == RUNTIME_TIER_REGION && block_at(eip) >= 0;
 }
 
 static void store(uint8_t *field, unsigned kind, uint64_t value) {
@@ -123,8 +130,8 @@ static bool hole_value(unsigned symbol, const struct insn *insns, unsigned count
 /* Of ModRM and SIB bytes. */
 enum { RM_SIB = 4, RM_NO_BASE = 5 };
 
-/* Makes a field of 32 bits one byte long, or none at all, where the value allows it; what follows moves up. `form` is
- * the ModRM byte or opcode that says so. Returns how many bytes that saves. */
+/* Makes a field of 32 bits one byte long, or none at all, where the value allows it; what follows moves up.
+ * `form` is the ModRM byte or opcode that says so. Returns how many bytes that saves. */
 static unsigned shorten(const struct stencil_reloc *reloc, uint8_t *form, uint8_t *field, const uint8_t *end,
                         uint32_t value) {
   enum { BYTE_IMMEDIATE = 2, MOD = 0xC0, DISP8 = 0x40, RM = 7 };
@@ -143,8 +150,8 @@ static unsigned shorten(const struct stencil_reloc *reloc, uint8_t *form, uint8_
   return 4 - left;
 }
 
-/* A jump back, to a block whose code is there: in the short form, if it reaches. Returns its end; NULL: no such
- * jump. */
+/* A jump back, to a block whose code is there: in the short form, if it reaches. Returns its end; NULL: no
+ * such jump. */
 static uint8_t *jump_back(uint8_t *field, int block) {
   enum { JUMP = 0xE9, SHORT_JUMP = 0xEB, ESCAPE = 0x0F, CONDITIONAL = 0x80, SHORT_CONDITIONAL = 0x70 };
   if (block < 0 || (unsigned)block > work.block)
@@ -188,12 +195,13 @@ static void patch_jump(const struct stencil_reloc *reloc, uint8_t *field, const 
     if (detour_of(block) >= 0)
       add_fixup(field, reloc->addend, TO_DETOUR, (uint32_t)detour_of(block));
     else
-      add_jump_fixup(field, reloc->addend, block_for_jump(block->taken, last), last->target, jumps_back(last));
+      add_jump_fixup(field, reloc->addend, block_for_jump(block->taken, last), last->target,
+                     jumps_back(last));
     return;
   case STENCIL_CALLEE:
     /* In a small unit even a call to itself is counted: recursion makes code hot as loops do. */
-    add_jump_fixup(field, reloc->addend,
-                   work.large ? block_for_jump(block_at(last->target), last) : -1, last->target, true);
+    add_jump_fixup(field, reloc->addend, work.large ? block_for_jump(block_at(last->target), last) : -1,
+                   last->target, true);
     return;
   case STENCIL_DISPATCH:
     add_fixup(field, reloc->addend, TO_PROBE, flags_at(last));
@@ -291,7 +299,7 @@ static void end_insn(void) {
   work.void_after = false;
 }
 
-static void emit_piece(const struct selected *piece, const struct block *block) {
+static void copy_piece(const struct selected *piece, const struct block *block) {
   const struct stencil *stencil = piece->stencil;
   if (piece->starts) {
     end_insn();
@@ -316,7 +324,8 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
     memcpy(code, stencil_code_bytes(stencil), stencil->size);
   }
   bool probe = stencil->flags & STENCIL_TAIL_DISPATCH, jumps_to_end = false;
-  /* Up to which offset in the stencil how many bytes have been saved; an instruction may have two such fields. */
+  /* Up to which offset in the stencil how many bytes have been saved; an instruction may have two such
+   * fields. */
   unsigned saved = 0, saved_before = 0, saved_at = 0;
   for (unsigned r = 0; r < stencil->reloc_count; r++) {
     const struct stencil_reloc *reloc = &stencil->reloc[r];
@@ -360,19 +369,6 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
   work.at = probe ? stub_write_probe(end - 5, flags_at(&piece->insn[piece->count - 1])) : end;
 }
 
-static void emit_jump(int block, guest_addr eip, bool repeats) {
-  *work.at++ = 0xE9;
-  uint8_t *short_end = jump_back(work.at, block);
-  if (!short_end)
-    add_jump_fixup(work.at, -4, block, eip, repeats);
-  work.at = short_end ? short_end : work.at + 4;
-}
-
-static bool falls_through(const struct insn *insn) {
-  return insn->flow == FLOW_NEXT || insn->flow == FLOW_CALL || insn->flow == FLOW_CALL_INDIRECT ||
-         insn->flow == FLOW_CONDITIONAL;
-}
-
 static void emit_nops(unsigned count) {
   static const uint8_t nops[8][8] = {{0x90},
                                      {0x66, 0x90},
@@ -388,6 +384,53 @@ static void emit_nops(unsigned count) {
     work.at += size;
     count -= size;
   }
+}
+
+/* How far a displacement at `field` must move so that it can be changed at once: not out of 8 bytes that are
+ * aligned (APM vol. 2, 7.6.1). */
+static unsigned gap_before(const uint8_t *field) {
+  enum { WORD = 8, DISPLACEMENT = 4 };
+  const unsigned offset = (unsigned)(code_address(field) % WORD);
+  return offset + DISPLACEMENT <= WORD ? 0 : WORD - offset;
+}
+
+/* Has one of the jumps from number `first` on need of that? */
+static unsigned gap_before_jumps(unsigned first) {
+  for (unsigned i = first; i < work.fixup_count; i++)
+    if (work.fixup[i].straight && gap_before(work.fixup[i].field))
+      return gap_before(work.fixup[i].field);
+  return 0;
+}
+
+static void emit_piece(const struct selected *piece, const struct block *block) {
+  uint8_t *const at = work.at;
+  const unsigned insn_count = work.insn_count, fixup_count = work.fixup_count;
+  copy_piece(piece, block);
+  const unsigned gap = gap_before_jumps(fixup_count);
+  if (!gap)
+    return;
+  work.at = at;
+  work.insn_count = insn_count;
+  work.fixup_count = fixup_count;
+  emit_nops(gap);
+  copy_piece(piece, block);
+  for (unsigned i = fixup_count; i < work.fixup_count; i++)
+    work.fixup[i].straight &= !gap_before(work.fixup[i].field); /* a stencil may have two */
+}
+
+static void emit_jump(int block, guest_addr eip, bool repeats) {
+  if (block < 0 && repeats)
+    emit_nops(gap_before(work.at + 1));
+  *work.at++ = 0xE9;
+  uint8_t *short_end = jump_back(work.at, block);
+  if (!short_end)
+    add_jump_fixup(work.at, -4, block, eip, repeats);
+  work.at = short_end ? short_end : work.at + 4;
+}
+
+static bool falls_through(const struct insn *insn) {
+  return insn->flow == FLOW_NEXT || insn->flow == FLOW_CALL || insn->flow == FLOW_CALL_INDIRECT ||
+         insn->flow == FLOW_CONDITIONAL;
 }
 
 /* The last block that jumps back to block b; -1: it is no loop's head. */
@@ -438,20 +481,24 @@ static void emit_detours(void) {
   }
 }
 
-uint8_t *translate_write_exit(uint8_t *at, guest_addr eip, bool counts, uint8_t **entry) {
+uint8_t *translate_write_exit(uint8_t *at, guest_addr eip, bool counts, uint8_t **entry, uint32_t *slot) {
   while ((code_address(at) + 1) % 4) /* its displacement is changed while others run */
     *at++ = 0xCC;
   *entry = at;
-  uint32_t slot = slot_new(eip);
-  if (!slot)
+  *slot = slot_new(eip);
+  if (!*slot)
     engine_fatal(eip, "the code cache has no more exits");
-  return stub_write_exit(at, slot, counts);
+  return stub_write_exit(at, *slot, counts);
 }
 
-static uint8_t *emit_exit(guest_addr target, bool counts) {
+static uint8_t *emit_exit(guest_addr target, bool counts, uint32_t *slot) {
   uint8_t *entry;
-  work.at = translate_write_exit(work.at, target, counts, &entry);
+  work.at = translate_write_exit(work.at, target, counts, &entry, slot);
   return entry;
+}
+
+static bool shares_exit(const struct fixup *fixup, guest_addr target) {
+  return fixup->kind == TO_EXIT && fixup->target == target && !fixup->straight;
 }
 
 /* The exits at the unit's end: one for each target outside, one probe for each indirect call. */
@@ -476,13 +523,19 @@ static void emit_exits(void) {
     case TO_EXIT:
       break;
     }
+    uint32_t slot;
+    if (fixup->straight) {
+      target = emit_exit(fixup->target, true, &slot);
+      store_pc32(fixup->field, fixup->addend, code_address(target));
+      slot_set_jump(slot, code_address(fixup->field));
+      continue;
+    }
     bool counts = false;
     for (unsigned k = i; k < work.fixup_count; k++)
-      counts |=
-          work.fixup[k].kind == TO_EXIT && work.fixup[k].target == fixup->target && work.fixup[k].counts;
-    target = emit_exit(fixup->target, counts);
+      counts |= shares_exit(&work.fixup[k], fixup->target) && work.fixup[k].counts;
+    target = emit_exit(fixup->target, counts, &slot);
     for (unsigned k = i; k < work.fixup_count; k++)
-      if (work.fixup[k].kind == TO_EXIT && work.fixup[k].target == fixup->target) {
+      if (shares_exit(&work.fixup[k], fixup->target)) {
         store_pc32(work.fixup[k].field, work.fixup[k].addend, code_address(target));
         work.fixup[k].kind = k > i ? FILLED : TO_EXIT;
       }
@@ -617,7 +670,8 @@ uintptr_t translate_exit(guest_addr eip) {
   work.at = code_cache_open(EXIT_ROOM);
   if (!work.at)
     engine_fatal(eip, "the code cache is full");
-  uint8_t *entry = emit_exit(eip, true);
+  uint32_t slot;
+  uint8_t *entry = emit_exit(eip, true, &slot);
   code_cache_close(work.at);
   return code_address(entry);
 }

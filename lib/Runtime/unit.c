@@ -52,6 +52,7 @@ struct exit_slot {
   uint32_t entry;    /* the exit (stub_write_exit) */
   uint32_t indirect; /* its way through the slot */
   uint32_t counting; /* its way while the target is not hot; 0: it does not count */
+  uint32_t jump;     /* the displacement of a jump that leads to the exit alone, and past it where it can; or 0 */
 };
 static struct exit_slot *slots;
 
@@ -245,9 +246,9 @@ static struct place *place_with_code(guest_addr eip) {
 static uintptr_t host_address(uint32_t offset) { return (uintptr_t)code_cache.code + offset; }
 static uint32_t host_offset(uintptr_t host) { return (uint32_t)(host - (uintptr_t)code_cache.code); }
 
-/* Has the exit's jump go to `offset`. */
-static void aim(uint32_t entry, uint32_t offset) {
-  int32_t *field = code_cache_field(entry + 1), displacement = (int32_t)(offset - (entry + 5));
+/* Has the jump with this displacement go to `offset`. */
+static void aim(uint32_t jump, uint32_t offset) {
+  int32_t *field = code_cache_field(jump), displacement = (int32_t)(offset - (jump + 4));
   if (*field != displacement)
     __atomic_store_n(field, displacement, __ATOMIC_RELEASE);
 }
@@ -261,7 +262,10 @@ static void slot_link(uint32_t slot, const struct place *place) {
   if (place->host) /* else who is counting may still go to the old code */
     __atomic_store_n(&code_cache.target[slot].host, host_address(place->host), __ATOMIC_RELEASE);
   __atomic_store_n(&code_cache.slot[slot], indirect, __ATOMIC_RELEASE);
-  aim(out->entry, place->host && !code_cache_is_shared(out->entry) ? target : out->indirect);
+  const bool straight = place->host && !code_cache_is_shared(out->entry);
+  aim(out->entry + 1, straight ? target : out->indirect);
+  if (out->jump)
+    aim(out->jump, straight ? target : out->entry);
 }
 
 static void slots_link(const struct place *place) {
@@ -311,7 +315,7 @@ uint32_t slot_new(guest_addr target) {
   if (code_cache.slot_count == code_cache.slot_limit)
     return 0;
   uint32_t slot = code_cache.slot_count++;
-  slots[slot].next = 0;
+  slots[slot].next = slots[slot].jump = 0;
   code_cache.target[slot] = (struct slot_target){.eip = target};
   code_cache.slot[slot] = code_cache.link;
   return slot;
@@ -322,6 +326,13 @@ void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t indirect, uintptr_t
   slots[slot].indirect = host_offset(indirect);
   slots[slot].counting = counting ? host_offset(counting) : 0;
   slot_used(slot);
+}
+
+void slot_set_jump(uint32_t slot, uintptr_t field) {
+  const struct place *place = place_with_code(code_cache.target[slot].eip);
+  slots[slot].jump = host_offset(field);
+  if (place)
+    slot_link(slot, place);
 }
 
 void slot_used(uint32_t slot) {

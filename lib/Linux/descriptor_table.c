@@ -181,6 +181,16 @@ int descriptor_move_high(int fd) {
   return moved;
 }
 
+void descriptor_table_leave(void) {
+  const uint32_t log = (uint32_t)log_descriptor(); /* -1 without one */
+  if (HOST_CALL(SYS_close_range, UINT32_MAX, UINT32_MAX, 0) < 0 || HOST_CALL(SYS_unshare, CLONE_FILES) < 0)
+    return;
+  if (log > 0)
+    HOST_CALL(SYS_close_range, 0, log - 1, 0);
+  if (log < UINT32_MAX)
+    HOST_CALL(SYS_close_range, log + 1, UINT32_MAX, 0);
+}
+
 bool descriptor_is_reserved(const struct process *process, int fd) {
   return fd >= 0 && (fd == process->self_fd || fd == log_descriptor());
 }

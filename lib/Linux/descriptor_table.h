@@ -42,6 +42,11 @@ int descriptor_move_high(int fd);
 uint64_t descriptor_limit_raise(void);
 void descriptor_limit_restore(uint64_t soft);
 
+/* For threads of the emulator's own: they have descriptors for themselves from here on, of which only the log is
+ * there. So what they open takes no number from the guest, and a pipe ends when the guest has closed it. Nothing
+ * changes if the kernel lacks close_range(2) (before Linux 5.9). */
+void descriptor_table_leave(void);
+
 /* Is it one of the emulator's own? */
 bool descriptor_is_reserved(const struct process *process, int fd);
 /* The guest wants this very number: moves our own away if it is one. 0 or a negative errno. */

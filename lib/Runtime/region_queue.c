@@ -5,9 +5,9 @@
  * is thrown away. Jobs are done in the order that they came in.
  *
  * The thread is started with the first job, and sleeps when there is none. It is not the guest's: it has no
- * CPU (GS), and no signal is delivered to it. fork(2) waits for the job in work, since a child must not find
- * the compiler or the allocator in the middle of something; the child has the queue, and starts a thread of
- * its own. */
+ * CPU (GS), no signal is delivered to it, and it has none of the guest's descriptors. fork(2) waits for the job
+ * in work, since a child must not find the compiler or the allocator in the middle of something; the child has
+ * the queue, and starts a thread of its own. */
 #include "Runtime/region.h"
 
 #include <asm/prctl.h>
@@ -72,6 +72,8 @@ static void leave_guest(void) {
   const uint32_t mxcsr = 0x1F80;
   __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(mxcsr));
   syscall(SYS_arch_prctl, ARCH_SET_GS, 0);
+  if (engine.options.thread_begins)
+    engine.options.thread_begins();
 }
 
 static void *work(void *unused) {

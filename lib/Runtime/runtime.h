@@ -72,6 +72,7 @@ struct runtime_options {
   const struct jit_dump *dump_files; /* jit_dump.h: what to write of all that LLVM compiles; NULL: nothing */
   const char *cache_dir; /* where stencils made on demand are kept; NULL: nowhere */
   void (*log)(const char *format, ...) __attribute__((format(printf, 1, 2))); /* one line; may be NULL */
+  void (*thread_begins)(void); /* first thing on a thread of the runtime's own; may be NULL */
   const struct runtime_observer *observer; /* NULL: nobody watches */
   bool measure;          /* how long translating takes, for runtime_statistics() */
 };

@@ -202,6 +202,7 @@ int main(int argc, char **argv) {
                                           .dump_files = options.dump_files ? &options.dump : NULL,
                                           .cache_dir = cache_dir(),
                                           .log = log_jit,
+                                          .thread_begins = descriptor_table_leave,
                                           .observer = observe_start(&observe),
                                           .measure = statistics};
   signal_inherit(&process);

@@ -43,6 +43,14 @@ static uint32_t bit_string_distance(const struct cpu_state *cpu, const struct in
   return insn->form.op[0].size == 2 ? (uint32_t)((int16_t)number >> 4) << 1 : (uint32_t)(number >> 5) << 2;
 }
 
+static guest_addr operand_linear(const struct cpu_state *cpu, const struct insn *insn, unsigned i) {
+  const struct operand *op = &insn->form.op[i];
+  guest_addr offset = careful_offset(cpu, insn, i) + bit_string_distance(cpu, insn);
+  if (insn->form.attributes & INSN_ADDRESS16)
+    offset &= 0xFFFF;
+  return op->segment ? offset + cpu->segment_base[op->segment - 1] : offset;
+}
+
 /* An operand that lies in two pages, of which the first can be read and not written: the CPU, which asks for
  * both at once, finds fault with that one, and a translation that loads first with the second. */
 static void complete_change(const struct cpu_state *cpu, const struct insn *insn, unsigned operand,
@@ -52,11 +60,7 @@ static void complete_change(const struct cpu_state *cpu, const struct insn *insn
   trap->error_code |= ERROR_WRITE;
   if (!second)
     return;
-  guest_addr first = careful_offset(cpu, insn, operand) + bit_string_distance(cpu, insn);
-  if (insn->form.attributes & INSN_ADDRESS16)
-    first &= 0xFFFF;
-  if (op->segment)
-    first += cpu->segment_base[op->segment - 1];
+  guest_addr first = operand_linear(cpu, insn, operand);
   if (trap->address - first >= op->size || first == trap->address ||
       guest_memory_page(first) & GUEST_PAGE_WRITE)
     return;
@@ -132,7 +136,8 @@ static uint32_t access_size(const struct cpu_state *cpu, const struct insn *insn
     const bool popped = address == esp && insn->form.mnemonic == ZYDIS_MNEMONIC_POP;
     const bool pushed = address == esp - width && op->read && !op->written &&
                         (insn->form.mnemonic == ZYDIS_MNEMONIC_PUSH || insn->flow == FLOW_CALL_INDIRECT);
-    if (op->kind != OPERAND_MEMORY || popped || pushed)
+    /* What is read there, too, is read before. */
+    if (op->kind != OPERAND_MEMORY || popped || (pushed && operand_linear(cpu, insn, i) != address))
       continue;
     *stack = prefix ? prefix == SS : op->reg == GPR_ESP || op->reg == GPR_EBP;
     return unit_of_access(insn, op->size);

@@ -151,8 +151,8 @@ torus { 1.5, 0.4 translate <0, 1.5, 0> texture { pigment { color rgbt <0.9, 1, 0
 PROGRAMS = [
     Program("bzip2", INTEGER, "/bin/bzip2", 760, ["-9", "-k", "-c", "{input}"], "text-{n}"),
     Program("gzip", INTEGER, "/bin/gzip", 310, ["-9", "-n", "-c", "{input}"], "text-{n}"),
-    Program("xz", INTEGER, "/usr/bin/xz", 100, ["-4", "-T1", "-k", "-c", "{input}"], "text-{n}"),
-    Program("zstd", INTEGER, "/usr/bin/zstd", 270, ["-12", "-q", "-c", "--single-thread", "{input}"], "text-{n}"),
+    Program("xz", INTEGER, "/usr/bin/xz", 65, ["-4", "-T1", "-k", "-c", "{input}"], "text-{n}"),
+    Program("zstd", INTEGER, "/usr/bin/zstd", 190, ["-12", "-q", "-c", "--single-thread", "{input}"], "text-{n}"),
     Program("openssl pbkdf2", INTEGER, "/usr/bin/openssl", 11500,
             ["kdf", "-keylen", "32", "-kdfopt", "digest:SHA256", "-kdfopt", "pass:x", "-kdfopt", "salt:y",
              "-kdfopt", "iter:{n}000", "PBKDF2"]),

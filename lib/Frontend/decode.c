@@ -531,16 +531,18 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
   ZydisDecoderContext context;
   ZyanStatus status = ZydisDecoderDecodeInstruction(by, &context, bytes, size, &zi);
   /* vmread shares its opcode with extrq, and has the length of that. */
-  if ((!ZYAN_SUCCESS(status) || zi.mnemonic == ZYDIS_MNEMONIC_VMREAD) && status != ZYDIS_STATUS_INSTRUCTION_TOO_LONG &&
-      size < ZYDIS_MAX_INSTRUCTION_LENGTH) {
+  if ((!ZYAN_SUCCESS(status) || zi.mnemonic == ZYDIS_MNEMONIC_VMREAD) && status != ZYDIS_STATUS_INSTRUCTION_TOO_LONG) {
+    const bool is_whole = size >= ZYDIS_MAX_INSTRUCTION_LENGTH;
     bool cut = false;
-    const enum undefined_kind undefined = undefined_at(bytes, size, mode & MODE_CODE16, &cut);
+    const enum undefined_kind undefined =
+        undefined_at(bytes, is_whole ? ZYDIS_MAX_INSTRUCTION_LENGTH : size, mode & MODE_CODE16, &cut);
     const bool is_known = undefined == UNDEFINED_CERTAINLY ||
                           (undefined == UNDEFINED_PERHAPS && status != ZYDIS_STATUS_NO_MORE_DATA);
-    if (is_known ? cut : status == ZYDIS_STATUS_NO_MORE_DATA)
+    const bool is_cut = is_known ? cut : status == ZYDIS_STATUS_NO_MORE_DATA;
+    if (is_cut && !is_whole)
       return INSN_TRUNCATED;
     if (is_known)
-      status = ZYDIS_STATUS_DECODING_ERROR;
+      status = is_cut ? ZYDIS_STATUS_INSTRUCTION_TOO_LONG : ZYDIS_STATUS_DECODING_ERROR;
   }
   unsigned listed = ZYAN_SUCCESS(status) ? operands_listed(&zi) : 0;
   /* AVX-512 shares mnemonics with AVX, but is not implemented. */

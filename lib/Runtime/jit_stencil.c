@@ -26,9 +26,10 @@ static void initialise(void) {
   LLVMInitializeX86AsmPrinter();
   LLVMInitializeX86AsmParser();
   /* LLVM 19's byte-to-word pass widens `movb (%eax,%ecx), %al` to a movzbl that loses the rest of
-   * eax when eax is also the address. */
-  static const char *const arguments[] = {"uemu-llvm", "-fixup-byte-word-insts=0"};
-  LLVMParseCommandLineOptions(2, arguments, NULL);
+   * eax when eax is also the address. And a cmov is not to become a branch around the load of what it may
+   * replace: that load can fault. */
+  static const char *const arguments[] = {"uemu-llvm", "-fixup-byte-word-insts=0", "-x86-cmov-converter=0"};
+  LLVMParseCommandLineOptions(3, arguments, NULL);
 }
 
 LLVMTargetMachineRef jit_target_machine(LLVMCodeGenOptLevel level, char **message) {

@@ -523,6 +523,32 @@ static bool may_write_code(ZydisMnemonic mnemonic) {
   }
 }
 
+bool insn_accesses_in_part(const struct insn_form *form) {
+  switch (form->mnemonic) {
+  case ZYDIS_MNEMONIC_CLFLUSH:
+  case ZYDIS_MNEMONIC_CLFLUSHOPT:
+  case ZYDIS_MNEMONIC_CLWB:
+  case ZYDIS_MNEMONIC_MASKMOVDQU:
+  case ZYDIS_MNEMONIC_MASKMOVQ:
+  case ZYDIS_MNEMONIC_VMASKMOVDQU:
+  case ZYDIS_MNEMONIC_VMASKMOVPD:
+  case ZYDIS_MNEMONIC_VMASKMOVPS:
+  case ZYDIS_MNEMONIC_VPMASKMOVD:
+  case ZYDIS_MNEMONIC_VPMASKMOVQ:
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* Does an operand in FS or GS go beyond the segment's end wherever registers point? */
+static bool goes_beyond_limit(const ZydisDecodedInstruction *zi, const ZydisDecodedOperandMem *mem, unsigned size) {
+  const bool accesses = mem->type == ZYDIS_MEMOP_TYPE_MEM && zi->meta.category != ZYDIS_CATEGORY_PREFETCH &&
+                        zi->meta.category != ZYDIS_CATEGORY_NOP && zi->meta.category != ZYDIS_CATEGORY_WIDENOP;
+  return accesses && mem->base == ZYDIS_REGISTER_NONE && mem->index == ZYDIS_REGISTER_NONE && zi->address_width == 32 &&
+         size > 1 && (uint32_t)mem->disp.value > (uint32_t)-size;
+}
+
 static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip, uint32_t mode,
                                struct insn_layout *layout) {
   const ZydisDecoder *by = mode & MODE_CODE16 ? &decoder16 : &decoder;
@@ -578,6 +604,12 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
       memory_operand(op, &zo[i].mem, insn, zi.address_width, mode);
       computed |= is_computed(&zo[i].mem, zi.mnemonic);
       memory |= zo[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN;
+      if (op->segment && !(mode & MODE_SEGMENTS) && !insn_accesses_in_part(&insn->form) &&
+          goes_beyond_limit(&zi, &zo[i].mem, op->size)) {
+        make_invalid(insn, eip, zi.length, true);
+        memset(layout, 0, sizeof *layout);
+        return INSN_OK;
+      }
       if (zo[i].mem.segment != ZYDIS_REGISTER_CS || !op->written || mode & MODE_SEGMENTS || may_write_code(zi.mnemonic))
         break;
       if (zi.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ) { /* the lifter does the rest */
@@ -587,7 +619,6 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
       make_invalid(insn, eip, zi.length, true); /* nobody writes through CS */
       memset(layout, 0, sizeof *layout);
       return INSN_OK;
-      break;
     case ZYDIS_OPERAND_TYPE_IMMEDIATE:
       immediate_operand(op, &zo[i], &zi, insn, &immediates);
       break;

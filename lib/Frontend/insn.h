@@ -150,6 +150,9 @@ enum insn_status {
   INSN_INVALID,   /* #UD: filled as the instruction ud2 (#GP if it is too long: hlt), of the length that could be read (at least 1) */
 };
 
+/* Is a memory operand accessed only where a mask says so, or at its first byte? */
+bool insn_accesses_in_part(const struct insn_form *form);
+
 /* Decodes the instruction at bytes[0..size) that lies at eip. Thread-safe. */
 enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip);
 

@@ -170,6 +170,7 @@ LLVMValueRef lifter_function(struct lifter *l, const char *name, const struct in
   l->flags_live = live;
   for (unsigned i = 0; i < count && !l->failure && !l->ended; i++) {
     l->insn = &insns[i];
+    l->limit_checked = false;
     l->position = i;
     if (l->annotate)
       lifter_annotate(l, insns[i].eip);

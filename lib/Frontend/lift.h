@@ -69,6 +69,7 @@ struct lifter {
   const bool *poll_nops; /* regions: of each block, is its poll to be an instruction? NULL: loops look at `interrupt` */
   bool notes_x87;     /* regions: the object is to say where x87 instructions are (struct x87_note) */
   bool commits;       /* blocks, and regions on demand: the register file is exact at each instruction that can fault */
+  bool is_foreign;    /* for another program than the emulator, which does not guard FS and GS */
   uint32_t mode;      /* blocks: enum cpu_mode */
   uint32_t code_high; /* MODE_SEGMENTS: the highest offset in the code segment */
 
@@ -88,6 +89,7 @@ struct lifter {
   uint8_t flags_live;                /* stencils, regions: flags to keep */
   LLVMValueRef gpr_before[GPR_COUNT], xmm_before[GUEST_XMM_COUNT]; /* as the instruction found them; not in stencils */
   const struct insn *insn;           /* being lifted */
+  bool limit_checked;                /* of its operand in FS or GS */
   unsigned position;                 /* its index in the pair or block */
   const struct insn *last;           /* of the pair or block */
   struct lift_region *region;        /* regions: lift_region.c's own */
@@ -155,6 +157,9 @@ void gpr_keep(struct lifter *l, unsigned reg);
 LLVMValueRef xmm_read(struct lifter *l, unsigned reg, LLVMTypeRef type); /* a 128-bit type */
 void xmm_write(struct lifter *l, unsigned reg, LLVMValueRef value);      /* any 128-bit type */
 
+/* The base of a segment. Of FS and GS in usual code #GP, if the selector is null or `bytes` bytes at the offset go
+ * beyond the end, which is that of the address space; NULL: they do not. */
+LLVMValueRef segment_base(struct lifter *l, enum segment segment, LLVMValueRef offset, unsigned bytes);
 /* The linear address of `bytes` bytes at an offset in a segment: with MODE_SEGMENTS checked, and the base added;
  * else the offset itself. */
 LLVMValueRef segment_address(struct lifter *l, enum segment segment, LLVMValueRef offset, unsigned bytes, bool write);

@@ -65,8 +65,9 @@ static void lift_pop(struct lifter *l, const struct insn *insn) {
   if (operand_is(insn, 0, OPERAND_SEGMENT)) {
     static const int helpers[SEG_COUNT] = {HELPER_load_es, HELPER_trap_ud, HELPER_load_ss,
                                            HELPER_load_ds, HELPER_load_fs, HELPER_load_gs};
-    LLVMValueRef selector = memory_load(l, l->i16, stack_address(l, l->gpr[GPR_ESP], 2, false));
-    state_store(l, offsetof(struct cpu_state, helper_argument), LLVMBuildZExt(l->builder, selector, l->i32, ""));
+    /* All that is popped is read. */
+    LLVMValueRef selector = memory_load(l, lifter_int(l, bytes), stack_address(l, l->gpr[GPR_ESP], bytes, false));
+    state_store(l, offsetof(struct cpu_state, helper_argument), value_resize(l, selector, 4));
     control_helper(l, (unsigned)helpers[insn->form.op[0].reg], insn_eip_value(l, insn));
     stack_set(l, LLVMBuildAdd(l->builder, l->gpr[GPR_ESP], lifter_const(l, 4, bytes), ""));
     return;

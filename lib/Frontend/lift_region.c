@@ -354,6 +354,7 @@ static void lift_insn(struct lifter *l, const struct insn *insn) {
   struct lift_region *region = l->region;
   lift_function *lift = lifter_family(insn);
   l->insn = insn;
+  l->limit_checked = false;
   if (l->annotate)
     lifter_annotate(l, insn->eip);
   l->flags_live = region->source->unit.live[region->insn];

@@ -142,6 +142,12 @@ void lift_maskmov(struct lifter *l, const struct insn *insn) {
 
 /* --- Logic and integer sums ------------------------------------------------------------------- */
 
+/* A prefetch never faults, so where the base of a segment may not be there it is left out. */
+static void lift_prefetch(struct lifter *l, const struct insn *insn) {
+  if (!insn->form.op[0].segment)
+    lift_passthrough(l, insn);
+}
+
 static void lift_vector_logic(struct lifter *l, const struct insn *insn) {
   if (touches_mmx(insn)) {
     lift_passthrough(l, insn);
@@ -529,13 +535,13 @@ const struct lift_rule lift_rules_simd[] = {
     ROW(XSAVEOPT, lift_xsaveopt),
     ROW(XSAVEC, lift_xsavec),
     ROW(XRSTOR, lift_xrstor),
-    PASS(PREFETCHNTA),
-    PASS(PREFETCHT0),
-    PASS(PREFETCHT1),
-    PASS(PREFETCHT2),
-    PASS(PREFETCH),
-    PASS(PREFETCHW),
-    PASS(PREFETCHWT1),
+    {ZYDIS_MNEMONIC_PREFETCHNTA, lift_prefetch},
+    {ZYDIS_MNEMONIC_PREFETCHT0, lift_prefetch},
+    {ZYDIS_MNEMONIC_PREFETCHT1, lift_prefetch},
+    {ZYDIS_MNEMONIC_PREFETCHT2, lift_prefetch},
+    {ZYDIS_MNEMONIC_PREFETCH, lift_prefetch},
+    {ZYDIS_MNEMONIC_PREFETCHW, lift_prefetch},
+    {ZYDIS_MNEMONIC_PREFETCHWT1, lift_prefetch},
     PASS(CLFLUSH),
     PASS(CLFLUSHOPT),
     PASS(CLWB),

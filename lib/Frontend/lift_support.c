@@ -223,8 +223,7 @@ LLVMValueRef segment_add_base(struct lifter *l, unsigned segment, LLVMValueRef o
     return segment_address(l, (enum segment)(segment - 1), offset, bytes, write);
   if (!segment)
     return offset;
-  size_t field = offsetof(struct cpu_state, segment_base) + 4 * (segment - 1);
-  return LLVMBuildAdd(l->builder, offset, state_load(l, field, l->i32), "");
+  return LLVMBuildAdd(l->builder, offset, segment_base(l, (enum segment)(segment - 1), offset, bytes), "");
 }
 
 unsigned implicit_segment(const struct insn *insn) {

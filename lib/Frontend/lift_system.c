@@ -279,28 +279,12 @@ static void lift_descriptor_store(struct lifter *l, const struct insn *insn) {
   }
 }
 
-/* lar, lsl, verr, verw: the host asks its own descriptor tables, which the guest's selectors come
- * from. ZF says whether the selector can be used. */
+/* lar, lsl, verr, verw: what the selector names is for the Linux layer to know. */
 static void lift_selector_query(struct lifter *l, const struct insn *insn) {
-  char text[32];
-  bool has_result = insn->form.op[1].kind != OPERAND_NONE;
+  const bool has_result = insn->form.op[1].kind != OPERAND_NONE;
   LLVMValueRef selector = operand_read_as(l, insn, has_result ? 1 : 0, 4);
-  struct host_asm code = {.text = text, .flags = FLAGS_Z, .effects = true};
-  if (has_result) {
-    snprintf(text, sizeof text, "%sl @0, $0", insn_name(&insn->form));
-    code.outputs = "=&r";
-    code.inputs = "r,0";
-    code.result[0] = l->i32;
-    LLVMValueRef old = operand_read_as(l, insn, 0, 4);
-    host_asm(l, &code, (LLVMValueRef[]){selector, old}, 2);
-    operand_write(l, insn, 0, value_resize(l, code.value[0], insn->form.op[0].size));
-  } else {
-    snprintf(text, sizeof text, "%s @0", insn_name(&insn->form));
-    code.inputs = "r";
-    selector = value_resize(l, selector, 2);
-    host_asm(l, &code, &selector, 1);
-  }
-  host_asm_write_flags(l, &code);
+  state_store(l, offsetof(struct cpu_state, helper_argument), selector);
+  control_helper(l, HELPER_ask_segment, insn_eip_value(l, insn));
 }
 
 /* Raises the requested privilege level of op 0 to that of op 1; ZF says whether it had to. */

@@ -256,6 +256,33 @@ static LLVMValueRef in_segment(struct lifter *l, const struct insn *insn, unsign
   return LLVMBuildAdd(l->builder, sum, index, "");
 }
 
+/* Where the base is found: a page further, which cannot be read, if condition (i1) holds. */
+static LLVMValueRef guarded_base(struct lifter *l, enum segment segment, LLVMValueRef condition) {
+  enum { GS_SPACE = 256, DISTANCE = offsetof(struct guarded_base, closed) - offsetof(struct guarded_base, base) };
+  LLVMValueRef far = LLVMBuildZExt(l->builder, condition, l->i32, "");
+  if (l->setting == LIFT_STENCIL)
+    far = in_temporary(l, far, "={r10},0");
+  far = LLVMBuildMul(l->builder, far, lifter_const(l, 4, DISTANCE), "");
+  LLVMValueRef at = LLVMBuildAdd(l->builder, far, lifter_const(l, 4, CPU_GUARDED_BASE(segment)), "");
+  LLVMValueRef load = LLVMBuildLoad2(l->builder, l->i32,
+                                     LLVMBuildIntToPtr(l->builder, at, LLVMPointerTypeInContext(l->context, GS_SPACE), ""), "");
+  LLVMSetVolatile(load, is_seen(l));
+  LLVMSetAlignment(load, 4);
+  return load;
+}
+
+LLVMValueRef segment_base(struct lifter *l, enum segment segment, LLVMValueRef offset, unsigned bytes) {
+  if (segment < SEG_FS || l->is_foreign || l->mode & MODE_SEGMENTS)
+    return state_load(l, offsetof(struct cpu_state, segment_base) + 4 * segment, l->i32);
+  if (!offset || bytes < 2 || l->limit_checked || l->insn->form.attributes & INSN_ADDRESS16)
+    return state_load(l, CPU_GUARDED_BASE(segment), l->i32);
+  l->limit_checked = true;
+  if (l->setting == LIFT_STENCIL)
+    offset = in_temporary(l, offset, "={r11},0");
+  LLVMValueRef last = lifter_const(l, 4, (uint32_t)-bytes);
+  return guarded_base(l, segment, LLVMBuildICmp(l->builder, LLVMIntUGT, offset, last, ""));
+}
+
 LLVMValueRef segment_address(struct lifter *l, enum segment segment, LLVMValueRef offset, unsigned bytes, bool write) {
   if (!(l->mode & MODE_SEGMENTS))
     return offset;
@@ -272,8 +299,7 @@ LLVMValueRef segment_address(struct lifter *l, enum segment segment, LLVMValueRe
   for (unsigned k = 1; k < 5; k++)
     bad[0] = LLVMBuildOr(l->builder, bad[0], bad[k], "");
   control_fault_if(l, bad[0], segment == SEG_SS ? HELPER_trap_ss : HELPER_trap_gp);
-  size_t field = offsetof(struct cpu_state, segment_base) + 4 * segment;
-  return LLVMBuildAdd(l->builder, offset, state_load(l, field, l->i32), "");
+  return LLVMBuildAdd(l->builder, offset, segment_base(l, segment, NULL, 0), "");
 }
 
 LLVMValueRef operand_address(struct lifter *l, const struct insn *insn, unsigned i) {
@@ -283,8 +309,11 @@ LLVMValueRef operand_address(struct lifter *l, const struct insn *insn, unsigned
                            insn->form.op[i].written);
   if (!segment)
     return operand_offset(l, insn, i);
-  size_t field = offsetof(struct cpu_state, segment_base) + 4 * (segment - 1);
-  LLVMValueRef base = state_load(l, field, l->i32);
+  /* Of an address without registers decoding has seen to the end. */
+  const struct operand *op = &insn->form.op[i];
+  const bool is_constant = op->reg == REGISTER_NONE && op->index == REGISTER_NONE;
+  const bool is_unknown = is_constant || op->vector_index || insn_accesses_in_part(&insn->form);
+  LLVMValueRef base = segment_base(l, (enum segment)(segment - 1), is_unknown ? NULL : operand_offset(l, insn, i), op->size);
   if (l->setting != LIFT_STENCIL)
     return LLVMBuildAdd(l->builder, operand_offset(l, insn, i), base, "");
   return in_segment(l, insn, i, base);

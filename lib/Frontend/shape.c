@@ -214,7 +214,9 @@ bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
   parts[0].form.op[0] =
       (struct operand){.kind = OPERAND_GPR, .size = 4, .reg = REGISTER_TEMPORARY, .written = 1};
   parts[0].form.op[1] = insn->form.op[at];
-  parts[0].form.op[1].size = parts[0].form.op[1].read = parts[0].form.op[1].written = 0;
+  parts[0].form.op[1].read = parts[0].form.op[1].written = 0;
+  if (!parts[0].form.op[1].segment) /* else its end is compared with the segment's */
+    parts[0].form.op[1].size = 0;
   parts[0].eip = insn->eip;
   parts[0].disp = insn->disp;
   parts[0].length = insn->length;

@@ -53,6 +53,7 @@ struct process {
    * the first entry is written. ldt_count: entries up to the last one in use. */
   uint64_t *ldt;
   uint32_t ldt_count;
+  uint32_t ldt_changes; /* how often it was written to (atomic) */
   int ldt_lock;
 
   /* Called before the process ends or executes another program; `how` says which. NULL: nobody asked. */
@@ -106,6 +107,7 @@ struct thread {
   guest_addr robust_list;     /* set_robust_list(2) */
   uint32_t robust_list_length;
   uint64_t gdt_tls[3]; /* the three TLS descriptors of set_thread_area(2) */
+  uint32_t ldt_seen;   /* process->ldt_changes when its segment registers were loaded from there */
   void **exit_point;   /* where exit(2) jumps to on a host thread of its own; NULL: the host's exit */
   int *thread_count;   /* the guest threads of this thread group, atomic: the emulator has others */
 };

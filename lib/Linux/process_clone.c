@@ -100,12 +100,8 @@ static int32_t fork_held(struct thread *thread, const struct clone_request *requ
   /* The child's TLS is set before there is a child, while the call can still fail. */
   struct cpu_state *cpu = thread->cpu;
   uint64_t tls[3];
-  uint32_t segment_base[SEG_COUNT];
-  struct segment_bounds segment_bounds[SEG_COUNT];
-  const uint32_t segments_special = cpu->segments_special;
+  const struct segment_registers segments = segment_registers_of(cpu);
   memcpy(tls, thread->gdt_tls, sizeof tls);
-  memcpy(segment_base, cpu->segment_base, sizeof segment_base);
-  memcpy(segment_bounds, cpu->segment_bounds, sizeof segment_bounds);
   if (request->flags & CLONE_SETTLS) {
     const int error = segment_set_tls(thread, request->tls);
     if (error < 0)
@@ -128,9 +124,7 @@ static int32_t fork_held(struct thread *thread, const struct clone_request *requ
     return 0;
   }
   memcpy(thread->gdt_tls, tls, sizeof tls);
-  memcpy(cpu->segment_base, segment_base, sizeof segment_base);
-  memcpy(cpu->segment_bounds, segment_bounds, sizeof segment_bounds);
-  cpu->segments_special = segments_special;
+  segment_registers_set(cpu, &segments);
   if (pid > 0) {
     if (request->flags & CLONE_PARENT_SETTID)
       (void)guest_copy_out(request->parent_tid, &pid, sizeof pid);

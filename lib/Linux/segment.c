@@ -9,6 +9,7 @@
 #include "Runtime/runtime.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ enum {
   GDT_TLS_FIRST = 12, /* as on x86-64 kernels; 6 on i386 ones */
   GDT_TLS_COUNT = 3,
   GDT_CPU_NUMBER = 15, /* its limit tells the CPU and the node: the vDSO's getcpu */
+  SELECTOR_USER_CODE_64BIT = 0x33,
   SELECTOR_LDT = 4,
   SELECTOR_RPL = 3,
   LDT_ENTRIES = 8192,
@@ -46,6 +48,9 @@ enum {
 
 #define FLAT_CODE UINT64_C(0x00CFFB000000FFFF)
 #define FLAT_DATA UINT64_C(0x00CFF3000000FFFF)
+#define FLAT_CODE_64BIT UINT64_C(0x00AFFB000000FFFF)
+#define DESCRIPTOR_64BIT (UINT64_C(1) << 53)
+#define CPU_NUMBER UINT64_C(0x0040F50000000000) /* with a limit of 0 */
 
 static uint64_t descriptor_pack(const struct guest_user_desc *desc) {
   const uint64_t base = desc->base, limit = desc->limit;
@@ -101,6 +106,15 @@ static bool desc_is_zero(const struct guest_user_desc *desc) {
 
 /* --- Selectors ------------------------------------------------------------------------------- */
 
+/* The kernel's getcpu(): its limit is the processor, and from bit 12 on the node. */
+static uint64_t cpu_number_descriptor(void) {
+  unsigned processor = 0, node = 0;
+  getcpu(&processor, &node);
+  const uint64_t limit = (processor & 0xFFF) | node << 12;
+  return CPU_NUMBER | (limit & 0xFFFF) | (limit >> 16 & 0xF) << 48;
+}
+
+/* The descriptors of privilege level 3; those of the kernel are nobody's business. 0: there is none. */
 static uint64_t find_descriptor(struct thread *thread, uint16_t selector) {
   const uint32_t index = selector >> 3;
   if (selector & SELECTOR_LDT) {
@@ -114,6 +128,10 @@ static uint64_t find_descriptor(struct thread *thread, uint16_t selector) {
     return FLAT_CODE;
   if (index == SELECTOR_USER_DATA >> 3)
     return FLAT_DATA;
+  if (index == SELECTOR_USER_CODE_64BIT >> 3)
+    return FLAT_CODE_64BIT;
+  if (index == GDT_CPU_NUMBER)
+    return cpu_number_descriptor();
   if (index >= GDT_TLS_FIRST && index < GDT_TLS_FIRST + GDT_TLS_COUNT)
     return thread->gdt_tls[index - GDT_TLS_FIRST];
   return 0;
@@ -139,8 +157,8 @@ static uint32_t check_load(uint64_t descriptor, enum segment segment, uint16_t s
   const bool code = descriptor & DESCRIPTOR_CODE, writable = descriptor & DESCRIPTOR_WRITABLE;
   bool good;
   switch (segment) {
-  case SEG_CS:
-    good = code && (selector & SELECTOR_RPL) == 3;
+  case SEG_CS: /* 64-bit code is not for this guest */
+    good = code && (selector & SELECTOR_RPL) == 3 && !(descriptor & DESCRIPTOR_64BIT);
     break;
   case SEG_SS:
     good = !code && writable && (selector & SELECTOR_RPL) == 3;
@@ -176,8 +194,27 @@ static struct segment_bounds bounds_of(uint64_t descriptor) {
   return bounds;
 }
 
-/* Does usual code not do for this segment? It adds the bases of FS and GS, and checks nothing. A null FS or GS
- * is what most programs have: those it does not check either. */
+bool linux_ask_segment(struct cpu_state *cpu, uint16_t selector, enum segment_question question, uint32_t *answer) {
+  const uint64_t descriptor = is_null(selector) ? 0 : find_descriptor(thread_of(cpu), selector);
+  const bool code = descriptor & DESCRIPTOR_CODE, writable = descriptor & DESCRIPTOR_WRITABLE;
+  if (!(descriptor & DESCRIPTOR_NOT_SYSTEM))
+    return false;
+  switch (question) {
+  case SEGMENT_RIGHTS:
+    *answer = (uint32_t)(descriptor >> 32) & 0x00FFFF00;
+    return true;
+  case SEGMENT_LIMIT:
+    *answer = descriptor_limit(descriptor);
+    return true;
+  case SEGMENT_IS_READABLE:
+    return !code || writable;
+  default:
+    return !code && writable;
+  }
+}
+
+/* Does usual code not do for this segment? It knows all that whole segments ask for, and the bases of FS and GS; or
+ * that one of these is null. */
 static bool is_special(const struct segment_bounds *bounds, uint32_t base, enum segment segment, uint16_t selector) {
   const uint32_t all = SEGMENT_READ | SEGMENT_WRITE;
   const bool whole = bounds->low == 0 && bounds->high == UINT32_MAX;
@@ -197,7 +234,7 @@ static bool is_special(const struct segment_bounds *bounds, uint32_t base, enum 
 static void take_segment(struct cpu_state *cpu, enum segment segment, uint16_t selector, uint32_t base,
                          struct segment_bounds bounds) {
   cpu->segment_selector[segment] = selector;
-  cpu->segment_base[segment] = base;
+  runtime_set_segment_base(cpu, segment, base, is_null(selector));
   cpu->segment_bounds[segment] = bounds;
   const uint32_t bit = 1u << segment;
   if (is_special(&bounds, base, segment, selector))
@@ -218,6 +255,22 @@ uint32_t linux_load_segment(struct cpu_state *cpu, enum segment segment, uint16_
   if (vector == 0)
     take_segment(cpu, segment, selector, descriptor_base(descriptor), bounds_of(descriptor));
   return vector;
+}
+
+struct segment_registers segment_registers_of(const struct cpu_state *cpu) {
+  struct segment_registers registers = {.special = cpu->segments_special};
+  memcpy(registers.base, cpu->segment_base, sizeof registers.base);
+  memcpy(registers.selector, cpu->segment_selector, sizeof registers.selector);
+  memcpy(registers.bounds, cpu->segment_bounds, sizeof registers.bounds);
+  return registers;
+}
+
+void segment_registers_set(struct cpu_state *cpu, const struct segment_registers *registers) {
+  for (int segment = 0; segment < SEG_COUNT; segment++)
+    runtime_set_segment_base(cpu, (enum segment)segment, registers->base[segment], is_null(registers->selector[segment]));
+  memcpy(cpu->segment_selector, registers->selector, sizeof registers->selector);
+  memcpy(cpu->segment_bounds, registers->bounds, sizeof registers->bounds);
+  cpu->segments_special = registers->special;
 }
 
 void segment_init(struct cpu_state *cpu) {
@@ -252,6 +305,14 @@ static void reload_ldt(struct cpu_state *cpu) {
     if (selector & SELECTOR_LDT)
       segment_load_or_clear(cpu, reloaded[i], selector);
   }
+}
+
+void segment_see_changes(struct thread *thread) {
+  const uint32_t changes = __atomic_load_n(&thread->process->ldt_changes, __ATOMIC_ACQUIRE);
+  if (thread->ldt_seen == changes)
+    return;
+  thread->ldt_seen = changes;
+  reload_ldt(thread->cpu);
 }
 
 /* --- TLS descriptors ------------------------------------------------------------------------- */
@@ -366,7 +427,9 @@ static int32_t ldt_write(struct thread *thread, guest_addr from, uint32_t length
   process_unlock(&process->ldt_lock);
   if (!stored)
     return -ENOMEM;
-  reload_ldt(thread->cpu);
+  __atomic_add_fetch(&process->ldt_changes, 1, __ATOMIC_RELEASE);
+  segment_see_changes(thread);
+  runtime_interrupt_others();
   return 0;
 }
 

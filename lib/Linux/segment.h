@@ -7,6 +7,7 @@
 #define UEMU_LINUX_SEGMENT_H
 
 #include "Linux/process.h"
+#include "Runtime/runtime.h"
 
 enum { SELECTOR_USER_CODE = 0x23, SELECTOR_USER_DATA = 0x2B };
 
@@ -23,11 +24,27 @@ bool linux_segment_base(struct thread *thread, uint16_t selector, uint32_t *base
  * hook. */
 uint32_t linux_load_segment(struct cpu_state *cpu, enum segment segment, uint16_t selector);
 
+/* The runtime's ask_segment hook. */
+bool linux_ask_segment(struct cpu_state *cpu, uint16_t selector, enum segment_question question, uint32_t *answer);
+
 /* The segment registers that a program starts with; cpu->owner is there. */
 void segment_init(struct cpu_state *cpu);
 
+/* All that loads of segment registers leave in a CPU, for another one or for later. */
+struct segment_registers {
+  uint32_t base[SEG_COUNT];
+  uint16_t selector[SEG_COUNT];
+  struct segment_bounds bounds[SEG_COUNT];
+  uint32_t special;
+};
+struct segment_registers segment_registers_of(const struct cpu_state *cpu);
+void segment_registers_set(struct cpu_state *cpu, const struct segment_registers *registers);
+
 /* The same where the kernel would rather load a null selector than fail. */
 void segment_load_or_clear(struct cpu_state *cpu, enum segment segment, uint16_t selector);
+
+/* Before the thread goes on: another one may have changed the local descriptor table. */
+void segment_see_changes(struct thread *thread);
 
 /* clone(2) with CLONE_SETTLS: descriptor `user_desc` for `thread`. 0, -EFAULT or -EINVAL. */
 int segment_set_tls(struct thread *thread, guest_addr user_desc);

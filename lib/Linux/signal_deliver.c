@@ -5,6 +5,7 @@
  * arch_do_signal_or_restart()): a handler's own mask is set only after its frame is built, SA_RESETHAND
  * resets when the signal is taken, a frame that does not fit is a SIGSEGV. */
 #include "Linux/host_syscall.h"
+#include "Linux/segment.h"
 #include "Linux/signal_private.h"
 #include "Linux/syscall.h"
 #include "Linux/thread.h"
@@ -150,6 +151,7 @@ void signal_deliver_pending(struct thread *thread) {
   for (;;) {
     atomic_store_explicit((_Atomic uint32_t *)&thread->cpu->interrupt, 0, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
+    segment_see_changes(thread);
     siginfo_t info;
     const int signal = take_signal(thread, &info);
     if (signal) {

@@ -75,10 +75,8 @@ static void copy_cpu(struct cpu_state *to, const struct cpu_state *from) {
   memcpy(to->gpr, from->gpr, sizeof to->gpr);
   to->eip = from->eip;
   cpu_set_eflags(to, cpu_eflags(from));
-  memcpy(to->segment_base, from->segment_base, sizeof to->segment_base);
-  memcpy(to->segment_selector, from->segment_selector, sizeof to->segment_selector);
-  memcpy(to->segment_bounds, from->segment_bounds, sizeof to->segment_bounds);
-  to->segments_special = from->segments_special;
+  const struct segment_registers segments = segment_registers_of(from);
+  segment_registers_set(to, &segments);
   memcpy(to->xmm, from->xmm, sizeof to->xmm);
   memcpy(to->ymm_high, from->ymm_high, sizeof to->ymm_high);
 }

@@ -96,7 +96,7 @@ uint32_t careful_offset(const struct cpu_state *cpu, const struct insn *insn, un
 
 uint32_t careful_address(const struct cpu_state *cpu, enum segment segment, uint32_t *offset, uint32_t bytes,
                          bool write) {
-  if (cpu->segments_special) {
+  if (cpu->segments_special || segment >= SEG_FS) {
     const struct segment_bounds *bounds = &cpu->segment_bounds[segment];
     const uint32_t last = *offset + bytes - 1;
     if (*offset < bounds->low || *offset > bounds->high || last < *offset || last > bounds->high ||

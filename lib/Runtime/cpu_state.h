@@ -101,7 +101,22 @@ struct cpu_state {
    * (Frontend/flag_record.h). 0: they are in the fields above. */
   uint32_t flag_operation;
   uint32_t flag_operand[2];
+
+  /* The bases of FS and GS once more, for usual translations: each is the end of a page of its own, which cannot be
+   * read while the selector is null. What lies behind it can never be read, and is where they look for the base if
+   * an operand goes beyond the segment's end. Such faults are the guest's #GP (docs/segments.md). Set by
+   * runtime_set_segment_base(). */
+  struct guarded_base {
+    uint8_t unused[4088];
+    uint64_t base;
+    uint8_t closed[4096];
+  } __attribute__((aligned(4096))) guarded_base[SEG_COUNT - SEG_FS];
 };
+_Static_assert(offsetof(struct guarded_base, closed) == 4096, "a page of its own");
+
+#define CPU_GUARDED_BASE(segment)                                                                            \
+  (offsetof(struct cpu_state, guarded_base) + ((segment) - SEG_FS) * sizeof(struct guarded_base) +           \
+   offsetof(struct guarded_base, base))
 
 #define CPU_STATE_OFFSET(field, value)                                                                       \
   _Static_assert(offsetof(struct cpu_state, field) == (value), "generated code uses this offset")

@@ -109,12 +109,33 @@ void engine_interrupt_others(void) {
   info.si_code = SI_QUEUE;
   info.si_value.sival_ptr = &engine;
   for (struct engine_thread *thread = engine.threads; thread; thread = thread->next) {
-    if (thread->cpu == self || !thread->tid)
+    if (thread->cpu == self)
       continue;
     __atomic_store_n(&thread->cpu->interrupt, 1, __ATOMIC_SEQ_CST);
-    if (!__atomic_load_n(&thread->in_syscall, __ATOMIC_SEQ_CST))
+    if (thread->tid && !__atomic_load_n(&thread->in_syscall, __ATOMIC_SEQ_CST))
       syscall(SYS_rt_tgsigqueueinfo, getpid(), thread->tid, SIGTRAP, &info);
   }
+}
+
+/* Is there another thread that may be in translated code, and has not come to its hook? Engine lock held. */
+static bool others_run_on(const struct cpu_state *self) {
+  for (const struct engine_thread *thread = engine.threads; thread; thread = thread->next)
+    if (thread->cpu != self && thread->tid && __atomic_load_n(&thread->cpu->interrupt, __ATOMIC_SEQ_CST) &&
+        !__atomic_load_n(&thread->in_syscall, __ATOMIC_SEQ_CST))
+      return true;
+  return false;
+}
+
+void runtime_interrupt_others(void) {
+  const struct cpu_state *self = runtime_current();
+  engine_lock();
+  engine_interrupt_others();
+  while (others_run_on(self)) {
+    engine_unlock();
+    syscall(SYS_sched_yield);
+    engine_lock();
+  }
+  engine_unlock();
 }
 
 bool engine_is_interruption(int signal, const siginfo_t *info) {
@@ -376,13 +397,14 @@ struct cpu_state *runtime_cpu_new(void *owner) {
   uint8_t *memory = map(CPU_MAPPING_SIZE);
   if (!memory)
     return NULL;
-  if (mprotect(memory, GUARD_SIZE, PROT_NONE) < 0) {
-    munmap(memory, CPU_MAPPING_SIZE);
-    return NULL;
-  }
   struct engine_thread *thread =
       (struct engine_thread *)(memory + GUARD_SIZE + FRAMES_SIZE + SIGNAL_STACK_SIZE);
   struct cpu_state *cpu = (struct cpu_state *)(memory + CPU_OFFSET);
+  if (mprotect(memory, GUARD_SIZE, PROT_NONE) < 0 ||
+      mprotect(cpu->guarded_base, sizeof cpu->guarded_base, PROT_NONE) < 0) {
+    munmap(memory, CPU_MAPPING_SIZE);
+    return NULL;
+  }
   thread->cpu = cpu;
   thread->frames = memory + GUARD_SIZE;
   thread->frames_size = FRAMES_SIZE;
@@ -441,6 +463,23 @@ void runtime_run(struct cpu_state *cpu, const void *fxsave) {
     __asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
   }
   enter_guest(cpu, resume(cpu, WANT_COLD));
+}
+
+void runtime_set_segment_base(struct cpu_state *cpu, enum segment segment, uint32_t base, bool is_null) {
+  cpu->segment_base[segment] = base;
+  if (segment < SEG_FS)
+    return;
+  struct engine_thread *thread = engine_thread_of(cpu);
+  struct guarded_base *guarded = &cpu->guarded_base[segment - SEG_FS];
+  const uint8_t bit = (uint8_t)(1 << (segment - SEG_FS));
+  const bool is_open = thread->open_bases & bit;
+  if (is_open == is_null) {
+    if (mprotect(guarded, offsetof(struct guarded_base, closed), is_null ? PROT_NONE : PROT_READ | PROT_WRITE) < 0)
+      engine_fatal(cpu->eip, "cannot protect the base of a segment: errno %d", errno);
+    thread->open_bases ^= bit;
+  }
+  if (!is_null)
+    guarded->base = base;
 }
 
 void runtime_interrupt(struct cpu_state *cpu) { __atomic_store_n(&cpu->interrupt, 1, __ATOMIC_RELEASE); }

@@ -275,6 +275,7 @@ struct engine_thread {
   bool traps_after;     /* TF was set when the instruction began: #DB when it has ended */
   const struct code_unit *stopping; /* the region that it has had made breakpoints in, to stop it there; or NULL */
   bool stepping;        /* single-stepping to the next instruction boundary */
+  uint8_t open_bases;   /* which of cpu->guarded_base can be read, a bit each */
   bool pending_trap;    /* a fault to be delivered by engine_after_signal … */
   bool pending_interrupt; /* … or an interrupt */
   struct trap trap;

@@ -175,6 +175,21 @@ static void helper_load_ds(struct cpu_state *cpu) { load_segment(cpu, SEG_DS); }
 static void helper_load_fs(struct cpu_state *cpu) { load_segment(cpu, SEG_FS); }
 static void helper_load_gs(struct cpu_state *cpu) { load_segment(cpu, SEG_GS); }
 
+/* Sets ZF, and the register only with it. */
+static void helper_ask_segment(struct cpu_state *cpu) {
+  struct insn insn;
+  careful_decode(cpu, &insn);
+  const enum segment_question question = insn.form.mnemonic == ZYDIS_MNEMONIC_LAR    ? SEGMENT_RIGHTS
+                                         : insn.form.mnemonic == ZYDIS_MNEMONIC_LSL  ? SEGMENT_LIMIT
+                                         : insn.form.mnemonic == ZYDIS_MNEMONIC_VERR ? SEGMENT_IS_READABLE
+                                                                                     : SEGMENT_IS_WRITABLE;
+  const bool has_result = question == SEGMENT_RIGHTS || question == SEGMENT_LIMIT;
+  uint32_t answer = 0;
+  cpu->zf = engine.hooks.ask_segment(cpu, (uint16_t)cpu->helper_argument, question, &answer);
+  if (cpu->zf && has_result)
+    memcpy(&cpu->gpr[insn.form.op[0].reg], &answer, insn.form.op[0].size);
+}
+
 /* All eight but esp, edi first. What was popped before a fault stays, as on AMD's CPUs. */
 static void pop_all(struct cpu_state *cpu, unsigned size) {
   const uint32_t kept = size == 4 ? 0 : 0xFFFF0000, esp = cpu->gpr[GPR_ESP];

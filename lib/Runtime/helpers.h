@@ -31,6 +31,7 @@
   X(load_ds)                                                                                                 \
   X(load_fs)                                                                                                 \
   X(load_gs)                                                                                                 \
+  X(ask_segment)  /* lar, lsl, verr, verw of selector helper_argument: decodes the instruction itself */     \
   X(fxsave)       /* at address helper_argument, as 32-bit code sees it */                                   \
   X(fpu_pointers) /* corrects what fnstenv or fnsave just stored at helper_argument */                       \
   X(fxrstor)                                                                                                 \

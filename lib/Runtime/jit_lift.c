@@ -188,7 +188,7 @@ static void start(uint8_t return_flags) {
   memset(work.result, 0, sizeof *work.result);
   work.return_flags = return_flags;
   lifter_init(&work.lifter, LIFT_REGION);
-  work.lifter.annotate = true;
+  work.lifter.annotate = work.lifter.is_foreign = true;
   work.lifter.code_high = UINT32_MAX;
   discover_forget();
   lift_all();

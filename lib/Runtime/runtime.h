@@ -45,6 +45,9 @@ struct trap {
   int host_code;       /* and its si_code */
 };
 
+/* What lar, lsl, verr and verw ask of a selector. */
+enum segment_question { SEGMENT_RIGHTS, SEGMENT_LIMIT, SEGMENT_IS_READABLE, SEGMENT_IS_WRITABLE };
+
 struct runtime_hooks {
   /* int 0x80: eip is after the instruction. */
   void (*syscall)(struct cpu_state *cpu);
@@ -56,6 +59,8 @@ struct runtime_hooks {
   /* mov to a segment register and its kin: sets the selector, base and bounds of `segment`. 0, or the vector
    * of the fault, whose error code names the selector. */
   uint32_t (*load_segment)(struct cpu_state *cpu, enum segment segment, uint16_t selector);
+  /* Answers a question about a selector: ZF; if that is set, *answer is the result of lar or lsl. */
+  bool (*ask_segment)(struct cpu_state *cpu, uint16_t selector, enum segment_question question, uint32_t *answer);
 };
 
 struct jit_dump;
@@ -92,6 +97,10 @@ void runtime_set_foreign_signal(void (*handler)(int signal, siginfo_t *info, voi
 struct cpu_state *runtime_cpu_new(void *owner);
 void runtime_cpu_free(struct cpu_state *cpu);
 
+/* Sets the base of a segment register; is_null: its selector is null, so that nothing may be accessed through it.
+ * All else that a load of one changes is the caller's to set. By the CPU's thread, or before it runs. */
+void runtime_set_segment_base(struct cpu_state *cpu, enum segment segment, uint32_t base, bool is_null);
+
 /* Runs the guest from cpu->eip on the calling host thread, for ever: threads end inside a hook.
  * Loads the guest FPU state given (512 bytes as fxsave writes them, or NULL: reset state). */
 _Noreturn void runtime_run(struct cpu_state *cpu, const void *fxsave);
@@ -105,6 +114,10 @@ static inline void runtime_redirect(struct cpu_state *cpu) { cpu->redirect = 1; 
 /* Asks `cpu` to reach a safe point soon. From another thread: set cpu->interrupt, then send the
  * thread a host signal whose handler calls runtime_interrupted. */
 void runtime_interrupt(struct cpu_state *cpu);
+
+/* Has every other thread call its interrupt hook before it executes another instruction of the guest; none does, in
+ * between, once this returns. Not in a hook that holds what the others may wait for. */
+void runtime_interrupt_others(void);
 
 /* For handlers of asynchronous host signals, last thing: if the handler interrupted translated
  * code and cpu->interrupt is set, arranges (in *ucontext) that execution stops at the next guest

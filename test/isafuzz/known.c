@@ -1,4 +1,4 @@
-/* The table of known differences. Each row is an instruction (or all) and the trap that the CPU raised there.
+/* The table of known differences. Each row is an instruction and the trap that the CPU raised there.
  */
 #include "known.h"
 
@@ -8,7 +8,7 @@
 enum { TRAP_DEBUG = 1, TRAP_PROTECTION = 13, TRAP_PAGE = 14 };
 
 struct known {
-  ZydisMnemonic mnemonic;                /* 0: any */
+  ZydisMnemonic mnemonic;
   ZydisInstructionAttributes attributes; /* all of them must be there */
   uint32_t trap;
   unsigned parts;
@@ -17,15 +17,27 @@ struct known {
 
 #define ROW(name, trap, parts, what)                                                                         \
   { ZYDIS_MNEMONIC_##name, 0, trap, parts, what }
-static const char limits[] = "limits of FS and GS are not checked where an operand wraps around offset 0";
 static const char emulated[] =
     "the kernel emulates it (UMIP), and reports any fault as a page missing at the operand's address";
 static const char larger[] = "with AVX-512, which the emulator does not have, the area is larger";
 static const char before[] =
     "behind it, as the CPU has it; KVM catches the #DB on AMD's CPUs and gives it back at the instruction";
+static const char elements[] = "single elements beyond the end of FS or GS wrap around to its beginning";
+static const char in_part[] =
+    "a state that goes beyond the end of FS or GS is not stored in part before that";
 static const struct known table[] = {
-    {0, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, limits},
-    {0, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, limits},
+    {ZYDIS_MNEMONIC_FNSAVE, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, in_part},
+    {ZYDIS_MNEMONIC_FNSAVE, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, in_part},
+    {ZYDIS_MNEMONIC_FNSTENV, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, in_part},
+    {ZYDIS_MNEMONIC_FNSTENV, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, in_part},
+    {ZYDIS_MNEMONIC_VMASKMOVPS, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, elements},
+    {ZYDIS_MNEMONIC_VMASKMOVPS, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, elements},
+    {ZYDIS_MNEMONIC_VMASKMOVPD, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, elements},
+    {ZYDIS_MNEMONIC_VMASKMOVPD, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, elements},
+    {ZYDIS_MNEMONIC_VPMASKMOVD, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, elements},
+    {ZYDIS_MNEMONIC_VPMASKMOVD, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, elements},
+    {ZYDIS_MNEMONIC_VPMASKMOVQ, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, elements},
+    {ZYDIS_MNEMONIC_VPMASKMOVQ, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, elements},
     ROW(INT1, TRAP_DEBUG, KNOWN_EIP, before),
     ROW(SGDT, TRAP_PAGE, KNOWN_ALL, emulated),
     ROW(SIDT, TRAP_PAGE, KNOWN_ALL, emulated),
@@ -47,7 +59,7 @@ unsigned known_parts(uint32_t trap, const ZydisDecodedInstruction *zi) {
   if (ignored)
     return 0;
   for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-    if (table[i].trap == trap && (!table[i].mnemonic || table[i].mnemonic == zi->mnemonic) &&
+    if (table[i].trap == trap && table[i].mnemonic == zi->mnemonic &&
         (zi->attributes & table[i].attributes) == table[i].attributes)
       parts |= table[i].parts;
   return parts;
@@ -58,8 +70,7 @@ void known_table_print(void) {
   static const struct {
     ZydisInstructionAttributes attribute;
     const char *text;
-  } attributes[] = {{ZYDIS_ATTRIB_HAS_SEGMENT, " with a segment prefix"},
-                    {ZYDIS_ATTRIB_HAS_SEGMENT_FS, " with FS"},
+  } attributes[] = {{ZYDIS_ATTRIB_HAS_SEGMENT_FS, " with FS"},
                     {ZYDIS_ATTRIB_HAS_SEGMENT_GS, " with GS"},
                     {ZYDIS_ATTRIB_HAS_ADDRESSSIZE, " with a 16-bit address"}};
   printf("| instruction | trap | not compared | why |\n|---|---|---|---|\n");
@@ -69,8 +80,7 @@ void known_table_print(void) {
     for (size_t a = 0; a < sizeof attributes / sizeof attributes[0]; a++)
       if (row->attributes == attributes[a].attribute)
         condition = attributes[a].text;
-    printf("| %s%s | %u |", row->mnemonic ? ZydisMnemonicGetString(row->mnemonic) : "any", condition,
-           row->trap);
+    printf("| %s%s | %u |", ZydisMnemonicGetString(row->mnemonic), condition, row->trap);
     for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++)
       if (row->parts >> p & 1)
         printf(" %s", parts[p]);

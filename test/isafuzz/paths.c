@@ -46,9 +46,19 @@ static bool is_evex(const uint8_t *code, size_t length) {
   return at + 1 < length && code[at] == BOUND_EVEX && code[at + 1] >= REGISTER_FORM;
 }
 
-/* What AMD's Zen executes though it should be undefined: `lock verw`, and vpermq and vpermpd without VEX.W. */
+/* What AMD's Zen executes though it should be undefined: `lock verw`, and vpermq and vpermpd without VEX.W.
+ */
 static bool is_peculiar(const uint8_t *code, size_t length) {
-  enum { LOCK = 0xf0, ESCAPE = 0x0f, GROUP6 = 0x00, VERW = 5, VEX = 0xc4, MAP = 0xe3, W_L_PP = 0x87, YMM_66 = 0x05 };
+  enum {
+    LOCK = 0xf0,
+    ESCAPE = 0x0f,
+    GROUP6 = 0x00,
+    VERW = 5,
+    VEX = 0xc4,
+    MAP = 0xe3,
+    W_L_PP = 0x87,
+    YMM_66 = 0x05
+  };
   bool locked = false;
   for (; length && memchr(prefixes, *code, sizeof prefixes); code++, length--)
     locked |= *code == LOCK;

@@ -246,7 +246,7 @@ void runtime_set_foreign_signal(void (*handler)(int, siginfo_t *, void *)) { for
  */
 
 struct cpu_state *runtime_cpu_new(void *owner) {
-  struct cpu_state *cpu = aligned_alloc(16, sizeof *cpu);
+  struct cpu_state *cpu = aligned_alloc(_Alignof(struct cpu_state), sizeof *cpu);
   if (!cpu)
     return NULL;
   memset(cpu, 0, sizeof *cpu);
@@ -275,6 +275,11 @@ _Noreturn void runtime_run(struct cpu_state *cpu, const void *fxsave) {
 }
 
 void runtime_interrupt(struct cpu_state *cpu) { cpu->interrupt = 1; }
+void runtime_interrupt_others(void) {}
+void runtime_set_segment_base(struct cpu_state *cpu, enum segment segment, uint32_t base, bool is_null) {
+  (void)is_null;
+  cpu->segment_base[segment] = base;
+}
 void runtime_commit_regions(void) {}
 void runtime_set_precise(bool on) { (void)on; }
 void runtime_fork_prepare(void) { guest_memory_fork_prepare(); }

@@ -185,7 +185,8 @@ int main(int argc, char **argv) {
   if (status < 0)
     fail(EXIT_CANNOT_RUN, "the guest's 4 GiB of addresses cannot be reserved: %s", strerror(-status));
   const struct runtime_hooks hooks = {
-      .syscall = linux_syscall, .trap = linux_trap, .interrupt = linux_interrupt, .load_segment = linux_load_segment};
+      .syscall = linux_syscall, .trap = linux_trap, .interrupt = linux_interrupt, .load_segment = linux_load_segment,
+      .ask_segment = linux_ask_segment};
   if (options.dump_files)
     dump_ir_start(&options.dump, options.dump_dir, warn);
   const bool statistics = log_items & LOG_STATS;

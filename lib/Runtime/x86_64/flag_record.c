@@ -52,7 +52,8 @@ static uint8_t *emit_access(uint8_t *at, const struct insn *insn, const struct o
   if (op->reg == GPR_ESP)
     disp += (uint32_t)stack;
   if (op->segment) {
-    at = emit_load(at, (uint32_t)offsetof(struct cpu_state, segment_base) + 4 * (op->segment - 1));
+    const enum segment segment = (enum segment)(op->segment - 1);
+    at = emit_load(at, (uint32_t)CPU_GUARDED_BASE(segment));
     index = R10;
   }
   *at++ = ADDRESS32;

@@ -245,6 +245,11 @@ static bool frames_overflow(struct engine_thread *thread, mcontext_t *context) {
   return true;
 }
 
+/* Is it the base of FS or GS, whose selector is null? */
+static bool is_guarded_base(const struct cpu_state *cpu, uintptr_t address) {
+  return address - (uintptr_t)cpu->guarded_base < sizeof cpu->guarded_base;
+}
+
 /* A fault at pc of translated code. False: it is not the guest's. */
 static bool translated_fault(struct engine_thread *thread, int signal, const siginfo_t *info, mcontext_t *context) {
   uintptr_t pc = (uintptr_t)context->gregs[REG_RIP];
@@ -285,9 +290,10 @@ static bool translated_fault(struct engine_thread *thread, int signal, const sig
   const struct code_unit *unit = unit_of_pc(pc);
   bool exact;
   int index = unit ? unit_insn_of_pc(unit, pc, &exact) : -1;
-  if (index < 0 || (page_fault && address > UINT32_MAX))
+  const bool is_null = page_fault && is_guarded_base(thread->cpu, address);
+  if (index < 0 || (page_fault && address > UINT32_MAX && !is_null))
     return false;
-  thread->trap = trap_of(signal, info, context);
+  thread->trap = is_null ? (struct trap){.vector = TRAP_GP} : trap_of(signal, info, context);
   thread->pending_trap = true;
   thread->stepping = false;
   region_stop_forget(thread);

@@ -610,6 +610,8 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
         memset(layout, 0, sizeof *layout);
         return INSN_OK;
       }
+      if (zo[i].mem.segment == ZYDIS_REGISTER_CS && zi.meta.isa_ext == ZYDIS_ISA_EXT_X87)
+        op->segment = 1 + SEG_CS; /* which the FPU remembers */
       if (zo[i].mem.segment != ZYDIS_REGISTER_CS || !op->written || mode & MODE_SEGMENTS || may_write_code(zi.mnemonic))
         break;
       if (zi.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ) { /* the lifter does the rest */

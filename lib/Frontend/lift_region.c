@@ -326,7 +326,15 @@ static bool is_left(const struct insn *insn) {
   const uint8_t attributes = insn->form.attributes;
   if (attributes & INSN_STRING && attributes & (INSN_REP | INSN_REPNE))
     return attributes & (INSN_ADDRESS16 | INSN_SEGMENT_FS | INSN_SEGMENT_GS);
-  return insn->form.mnemonic == ZYDIS_MNEMONIC_FNSTENV || insn->form.mnemonic == ZYDIS_MNEMONIC_FNSAVE;
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_FNSTENV:
+  case ZYDIS_MNEMONIC_FNSAVE:
+  case ZYDIS_MNEMONIC_FLDENV:
+  case ZYDIS_MNEMONIC_FRSTOR:
+    return true;
+  default:
+    return false;
+  }
 }
 
 /* Flags that are not kept for anybody: code that counts all as read, before an indirect jump, has older ones

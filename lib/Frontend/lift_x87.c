@@ -76,6 +76,26 @@ static void lift_fnstenv(struct lifter *l, const struct insn *insn) {
   control_helper(l, HELPER_fpu_pointers, insn_eip_value(l, insn));
 }
 
+/* What it has loaded of the last operand's address is noted: nothing else tells whose it is. */
+static void lift_fldenv(struct lifter *l, const struct insn *insn) {
+  const unsigned size = insn->form.op[0].size;
+  lift_passthrough(l, insn);
+  state_store(l, offsetof(struct cpu_state, helper_argument), operand_address(l, insn, 0));
+  control_helper(l, size == 14 || size == 94 ? HELPER_fpu_loaded16 : HELPER_fpu_loaded, insn_eip_value(l, insn));
+}
+
+/* An x87 instruction with an operand by fs, gs or cs, of which the FPU remembers the linear address. */
+static void lift_in_segment(struct lifter *l, const struct insn *insn) {
+  const struct operand *op = insn->form.op;
+  for (unsigned i = 0; i < 2 && !(l->mode & MODE_SEGMENTS); i++)
+    if (op[i].kind == OPERAND_MEMORY && op[i].segment) {
+      const size_t note = offsetof(struct cpu_state, fpu_operand);
+      state_store(l, note + 4, lifter_const(l, 4, op[i].segment));
+      state_store(l, note, operand_address(l, insn, i));
+    }
+  lift_passthrough(l, insn);
+}
+
 /* fstp that leaves an empty register empty: no assembler knows it. */
 static void lift_fstpnce(struct lifter *l, const struct insn *insn) {
   char text[32];
@@ -93,19 +113,21 @@ static void lift_fnop_8087(struct lifter *l, const struct insn *insn) {
 
 #define PASS(name)                                                                                           \
   { ZYDIS_MNEMONIC_##name, lift_passthrough }
+#define OPERAND(name)                                                                                        \
+  { ZYDIS_MNEMONIC_##name, lift_in_segment }
 #define FCMOV(cc)                                                                                            \
   { ZYDIS_MNEMONIC_FCMOV##cc, lift_fcmov }
 /* In the order of SDM vol. 1, chapter 8.3. */
 const struct lift_rule lift_rules_x87[] = {
-    PASS(FLD),
-    PASS(FST),
-    PASS(FSTP),
-    PASS(FILD),
-    PASS(FIST),
-    PASS(FISTP),
-    PASS(FISTTP),
-    PASS(FBLD),
-    PASS(FBSTP),
+    OPERAND(FLD),
+    OPERAND(FST),
+    OPERAND(FSTP),
+    OPERAND(FILD),
+    OPERAND(FIST),
+    OPERAND(FISTP),
+    OPERAND(FISTTP),
+    OPERAND(FBLD),
+    OPERAND(FBSTP),
     PASS(FXCH),
     FCMOV(B),
     FCMOV(NB),
@@ -125,24 +147,24 @@ const struct lift_rule lift_rules_x87[] = {
     PASS(FLDLG2),
     PASS(FLDLN2),
     /* Arithmetic. */
-    PASS(FADD),
+    OPERAND(FADD),
     PASS(FADDP),
-    PASS(FIADD),
-    PASS(FSUB),
+    OPERAND(FIADD),
+    OPERAND(FSUB),
     PASS(FSUBP),
-    PASS(FISUB),
-    PASS(FSUBR),
+    OPERAND(FISUB),
+    OPERAND(FSUBR),
     PASS(FSUBRP),
-    PASS(FISUBR),
-    PASS(FMUL),
+    OPERAND(FISUBR),
+    OPERAND(FMUL),
     PASS(FMULP),
-    PASS(FIMUL),
-    PASS(FDIV),
+    OPERAND(FIMUL),
+    OPERAND(FDIV),
     PASS(FDIVP),
-    PASS(FIDIV),
-    PASS(FDIVR),
+    OPERAND(FIDIV),
+    OPERAND(FDIVR),
     PASS(FDIVRP),
-    PASS(FIDIVR),
+    OPERAND(FIDIVR),
     PASS(FABS),
     PASS(FCHS),
     PASS(FSQRT),
@@ -152,14 +174,14 @@ const struct lift_rule lift_rules_x87[] = {
     PASS(FXTRACT),
     PASS(FSCALE),
     /* Comparison. */
-    PASS(FCOM),
-    PASS(FCOMP),
+    OPERAND(FCOM),
+    OPERAND(FCOMP),
     PASS(FCOMPP),
     PASS(FUCOM),
     PASS(FUCOMP),
     PASS(FUCOMPP),
-    PASS(FICOM),
-    PASS(FICOMP),
+    OPERAND(FICOM),
+    OPERAND(FICOMP),
     PASS(FCOMI),
     PASS(FCOMIP),
     PASS(FUCOMI),
@@ -180,9 +202,9 @@ const struct lift_rule lift_rules_x87[] = {
     PASS(FLDCW),
     PASS(FNSTCW),
     PASS(FNCLEX),
-    PASS(FLDENV),
+    {ZYDIS_MNEMONIC_FLDENV, lift_fldenv},
     {ZYDIS_MNEMONIC_FNSTENV, lift_fnstenv},
-    PASS(FRSTOR),
+    {ZYDIS_MNEMONIC_FRSTOR, lift_fldenv},
     {ZYDIS_MNEMONIC_FNSAVE, lift_fnstenv},
     {ZYDIS_MNEMONIC_FNSTSW, lift_fnstsw},
     PASS(FINCSTP),

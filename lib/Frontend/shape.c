@@ -202,10 +202,17 @@ const struct insn *shape_repeatable_setter(const struct insn *insns, unsigned at
   return NULL;
 }
 
+/* Mnemonics are in alphabetical order: x87 instructions, fxsave and fxrstor. */
+static bool is_of_the_fpu(const struct insn_form *form) {
+  return form->mnemonic >= ZYDIS_MNEMONIC_F2XM1 && form->mnemonic <= ZYDIS_MNEMONIC_FYL2XP1;
+}
+
 bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
   int at = address_operand(&insn->form);
   /* A bit string's offset is added to a 16-bit address before that wraps. */
   if (at < 0 || (insn->form.attributes & INSN_ADDRESS16 && is_bit_string(&insn->form)))
+    return false;
+  if (insn->form.op[at].segment && is_of_the_fpu(&insn->form)) /* which remembers the segment: the lifter notes it */
     return false;
   memset(&parts[0], 0, sizeof parts[0]);
   parts[0].form.mnemonic = ZYDIS_MNEMONIC_LEA;

@@ -65,6 +65,8 @@ struct segment_bounds {
 };
 enum { SEGMENT_READ = 1, SEGMENT_WRITE = 2, SEGMENT_BIG = 4 /* D/B: 32-bit code, 32-bit stack */ };
 
+enum { FPU_OPERAND_LOADED = 1 + SEG_COUNT }; /* cpu_state.fpu_operand.segment */
+
 struct cpu_state {
   uint32_t gpr[GPR_COUNT];
   uint32_t eip;
@@ -101,6 +103,13 @@ struct cpu_state {
    * (Frontend/flag_record.h). 0: they are in the fields above. */
   uint32_t flag_operation;
   uint32_t flag_operand[2];
+
+  /* What an x87 operand's linear address does not tell: the segment of the last one by FS, GS or CS; FPU_OPERAND_LOADED if
+   * it is an offset that the guest has loaded, together with a selector. */
+  struct {
+    guest_addr address;
+    uint32_t segment; /* 1 + enum segment; 0: none */
+  } fpu_operand;
 
   /* The bases of FS and GS once more, for usual translations: each is the end of a page of its own, which cannot be
    * read while the selector is null. What lies behind it can never be read, and is where they look for the base if

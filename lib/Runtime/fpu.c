@@ -10,6 +10,7 @@
 enum {
   FXSAVE_FOP = 6,
   FXSAVE_FIP = 8,
+  FXSAVE_FDP = 16,
   FXSAVE_MXCSR = 24,
   FXSAVE_MXCSR_MASK = 28,
   FXSAVE_ST = 32,
@@ -105,13 +106,18 @@ static bool correct_pointers(const struct cpu_state *cpu, struct fpu_pointers *p
   pointers->fip = eip;
   const struct fpu_insn insn = fpu_insn_at(eip + cpu->segment_base[SEG_CS]);
   *opcode = insn.opcode;
-  if (insn.has_memory) /* FDP is the offset in the segment */
-    pointers->fdp -= cpu->segment_base[insn.segment];
-  if (kept) {
+  if (kept)
     pointers->fcs = cpu->segment_selector[SEG_CS];
-    if (insn.has_memory || (pointers->fdp && !pointers->fds))
-      pointers->fds = cpu->segment_selector[insn.has_memory ? insn.segment : SEG_DS];
+  enum segment segment = insn.segment;
+  if (!insn.has_memory) { /* it was another's operand */
+    const bool is_noted = pointers->fdp == cpu->fpu_operand.address && cpu->fpu_operand.segment;
+    if (pointers->fdp == 0 || (is_noted && cpu->fpu_operand.segment == FPU_OPERAND_LOADED))
+      return true;
+    segment = is_noted ? (enum segment)(cpu->fpu_operand.segment - 1) : SEG_DS;
   }
+  pointers->fdp -= cpu->segment_base[segment]; /* it is an offset in the segment */
+  if (kept)
+    pointers->fds = cpu->segment_selector[segment];
   return true;
 }
 
@@ -121,6 +127,13 @@ void fpu_correct_environment(const struct cpu_state *cpu, guest_addr image) {
   if (guest_copy_in(&pointers, image + ENVIRONMENT_FIP, sizeof pointers) == 0 &&
       correct_pointers(cpu, &pointers, &pointers.fop))
     guest_copy_out(image + ENVIRONMENT_FIP, &pointers, sizeof pointers);
+}
+
+void fpu_note_environment(struct cpu_state *cpu, guest_addr image, bool is_short) {
+  enum { FDP = 20, FDP_SHORT = 10 };
+  cpu->fpu_operand.address = 0;
+  cpu->fpu_operand.segment = FPU_OPERAND_LOADED;
+  guest_copy_in(&cpu->fpu_operand.address, image + (is_short ? FDP_SHORT : FDP), is_short ? 2 : 4);
 }
 
 /* --- Whole images ------------------------------------------------------------------------------------- */
@@ -163,6 +176,8 @@ void runtime_fpu_load(struct cpu_state *cpu, const void *fxsave) {
   mxcsr &= mxcsr_mask();
   memcpy(image + FXSAVE_MXCSR, &mxcsr, sizeof mxcsr);
   memcpy(cpu->xmm, image + FXSAVE_XMM, FXSAVE_XMM_SIZE);
+  memcpy(&cpu->fpu_operand.address, image + FXSAVE_FDP, sizeof cpu->fpu_operand.address);
+  cpu->fpu_operand.segment = FPU_OPERAND_LOADED;
   __asm__ volatile("fxrstor %0" : : "m"(image));
 }
 

@@ -42,5 +42,7 @@ bool fpu_image_is_valid(const void *fxsave);
 /* fnstenv or fnsave, in 32-bit format, has just stored an image at guest address `image`: puts the
  * guest's view of the last instruction's address into it. */
 void fpu_correct_environment(const struct cpu_state *cpu, guest_addr image);
+/* fldenv or frstor has just loaded one, short or in 32-bit format: the last operand's address is the guest's. */
+void fpu_note_environment(struct cpu_state *cpu, guest_addr image, bool is_short);
 
 #endif

@@ -435,6 +435,8 @@ static void helper_xgetbv(struct cpu_state *cpu) {
 }
 
 static void helper_fpu_pointers(struct cpu_state *cpu) { fpu_correct_environment(cpu, cpu->helper_argument); }
+static void helper_fpu_loaded(struct cpu_state *cpu) { fpu_note_environment(cpu, cpu->helper_argument, false); }
+static void helper_fpu_loaded16(struct cpu_state *cpu) { fpu_note_environment(cpu, cpu->helper_argument, true); }
 
 helper_function *const helper_functions[HELPER_COUNT] = {
 #define HELPER_ROW(name) [HELPER_##name] = helper_##name,

@@ -34,6 +34,8 @@
   X(ask_segment)  /* lar, lsl, verr, verw of selector helper_argument: decodes the instruction itself */     \
   X(fxsave)       /* at address helper_argument, as 32-bit code sees it */                                   \
   X(fpu_pointers) /* corrects what fnstenv or fnsave just stored at helper_argument */                       \
+  X(fpu_loaded)   /* notes what fldenv or frstor just loaded from helper_argument … */                       \
+  X(fpu_loaded16) /* … in 16-bit format */                                                                   \
   X(fxrstor)                                                                                                 \
   X(xsave)        /* at address helper_argument, components edx:eax; as are the next three */                \
   X(xsaveopt)                                                                                                \

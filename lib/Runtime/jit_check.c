@@ -34,6 +34,12 @@ static bool is_string(const ZydisDecodedInstruction *zi) {
          zi->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ;
 }
 
+/* Fields that no guest sees: a helper's argument, and what is noted of an operand before it is accessed. */
+static bool is_beside_state(ZyanI64 offset) {
+  const ZyanI64 note = (ZyanI64)offsetof(struct cpu_state, fpu_operand);
+  return offset == (ZyanI64)offsetof(struct cpu_state, helper_argument) || (offset >= note && offset < note + 8);
+}
+
 const char *stencil_check(const struct stencil_code *code) {
   ZydisDecoder decoder;
   ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
@@ -68,8 +74,7 @@ const char *stencil_check(const struct stencil_code *code) {
           zi.mnemonic == ZYDIS_MNEMONIC_NOP)
         continue;
       if (op[i].mem.segment == ZYDIS_REGISTER_GS) {
-        bool argument = op[i].mem.disp.value == (ZyanI64)offsetof(struct cpu_state, helper_argument);
-        writes_state |= (op[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) && !argument;
+        writes_state |= (op[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) && !is_beside_state(op[i].mem.disp.value);
       } else if (op[i].mem.base != ZYDIS_REGISTER_RSP && op[i].mem.base != ZYDIS_REGISTER_RIP) {
         accesses = true;
       }

@@ -344,9 +344,10 @@ static bool same_instruction(const struct decoded *guest, const struct decoded *
 /* What may stand beside the instruction. */
 static bool is_incidental(const struct decoded *host, const struct decoded *guest) {
   bool fcmov = guest->insn.meta.isa_set == ZYDIS_ISA_SET_FCMOV;
-  /* A helper corrects what these stored. */
-  bool corrected =
-      guest->insn.mnemonic == ZYDIS_MNEMONIC_FNSTENV || guest->insn.mnemonic == ZYDIS_MNEMONIC_FNSAVE;
+  /* A helper corrects what these stored, or notes what they loaded. */
+  const ZydisMnemonic mnemonic = guest->insn.mnemonic;
+  bool corrected = mnemonic == ZYDIS_MNEMONIC_FNSTENV || mnemonic == ZYDIS_MNEMONIC_FNSAVE ||
+                   mnemonic == ZYDIS_MNEMONIC_FLDENV || mnemonic == ZYDIS_MNEMONIC_FRSTOR;
   switch (host->insn.mnemonic) {
   case ZYDIS_MNEMONIC_JMP:
     return true;

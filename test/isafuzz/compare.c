@@ -43,12 +43,6 @@ static void wide(struct comparison *c, const char *name, int index, const uint8_
     differ(c, "%02x", emulated[i]);
 }
 
-/* The emulator knows the segment of the last x87 instruction's operand, not of the last operand's. */
-static bool is_operand_of_fs_or_gs(const struct fpu_image *native, const struct fpu_image *emulated) {
-  uint32_t base = emulated->fdp - native->fdp;
-  return base == CASE_SCRATCH || base == CASE_SCRATCH + CASE_GS_BASE;
-}
-
 static void fpu(struct comparison *c, const struct fpu_image *a, const struct fpu_image *b) {
   number(c, "fcw", a->fcw, b->fcw);
   number(c, "fsw", a->fsw, b->fsw);
@@ -61,7 +55,7 @@ static void fpu(struct comparison *c, const struct fpu_image *a, const struct fp
   }
   if (a->fcs && b->fcs)
     number(c, "fcs", a->fcs, b->fcs);
-  if (a->fdp && b->fdp && !is_operand_of_fs_or_gs(a, b)) {
+  if (a->fdp && b->fdp) {
     number(c, "fdp", a->fdp, b->fdp);
     if (a->fds && b->fds)
       number(c, "fds", a->fds, b->fds);

@@ -199,13 +199,22 @@ __attribute__((used, regparm(0))) uint32_t on_signal(uint32_t restorer, int numb
   return 1;
 }
 
+static uint8_t signal_stack[16384] __attribute__((aligned(16)));
+
+/* Frames differ between the two runs, and programs may read anything: what a signal has left goes. */
+static void clear_signal_stack(void) {
+  enum { USED = 8192 };
+  uint32_t count = USED / 4;
+  void *from = signal_stack + sizeof signal_stack - USED;
+  __asm__ volatile("rep stosl" : "+c"(count), "+D"(from) : "a"(0) : "memory");
+}
+
 static void catch_signals(void) {
-  static uint8_t stack[16384];
   struct {
     void *sp;
     int flags;
     uint32_t size;
-  } alternate = {stack, 0, sizeof stack};
+  } alternate = {signal_stack, 0, sizeof signal_stack};
   check(call3(__NR_sigaltstack, (long)&alternate, 0, 0), 10);
   struct {
     void *handler;
@@ -275,6 +284,8 @@ static void execute(const struct job_program *program, const struct job_state *s
   result->eip = program->exit;
   result->signal = result->code = result->address = result->trap = result->error = result->cr2 = 0;
   enter_case();
+  if (result->signal)
+    clear_signal_stack();
   reload_changed_segments(result);
   digest(result->memory_digest);
 }

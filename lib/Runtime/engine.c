@@ -300,11 +300,11 @@ uintptr_t engine_return(struct cpu_state *cpu) {
   return engine_dispatch(cpu);
 }
 
-static void end_regions(void) {
+static void change_regions(void (*change)(void)) {
   if (engine.options.tier != RUNTIME_TIER_REGION)
     return;
   engine_lock();
-  regions_end();
+  change();
   engine_unlock();
 }
 
@@ -321,7 +321,7 @@ uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
   if (careful_wanted(cpu) && !was_careful)
     runtime_interrupt(cpu);
   if (cpu->eflags_rest & EFLAGS_AC)
-    end_regions(); /* what they spill is not aligned */
+    change_regions(regions_end); /* what they spill is not aligned */
   /* Translations that the helper made stale (munmap, a write to code) go now. */
   if (__atomic_load_n(&drops.count, __ATOMIC_ACQUIRE)) {
     engine_lock();
@@ -495,11 +495,7 @@ void runtime_set_precise(bool on) {
   engine_unlock();
 }
 
-void runtime_commit_regions(void) {
-  engine_lock();
-  regions_commit();
-  engine_unlock();
-}
+void runtime_commit_regions(void) { change_regions(regions_commit); }
 
 /* Other threads may be inside guest memory at this moment, and the child has nobody to leave it again. */
 void runtime_fork_prepare(void) {

@@ -17,19 +17,14 @@
 
 static bool ended, commits;
 
-void regions_end(void) {
-  if (ended)
-    return;
-  ended = true;
-  unit_drop_regions();
+static void set_once(bool *what) {
+  if (!*what)
+    unit_drop_regions();
+  *what = true;
 }
 
-void regions_commit(void) {
-  if (commits)
-    return;
-  commits = true;
-  unit_drop_regions();
-}
+void regions_end(void) { set_once(&ended); }
+void regions_commit(void) { set_once(&commits); }
 
 /* --- What to compile ---------------------------------------------------------------------------------------
  */

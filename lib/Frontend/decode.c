@@ -486,12 +486,13 @@ static enum undefined_kind undefined_at(const uint8_t *bytes, size_t size, bool 
   }
   *cut = true;
   if (at < size) {
-    const bool is_1 = map == 1;
     size_t modrm = modrm_length(bytes, size, at + 1, short_address);
-    if (is_1)
-      modrm = !has_modrm(bytes[at]) ? 0 : has_register_only(bytes[at]) ? 1 : modrm, immediate = immediate_length(bytes[at]);
-    else if (map == 3)
+    if (map == 1) {
+      modrm = !has_modrm(bytes[at]) ? 0 : has_register_only(bytes[at]) ? 1 : modrm;
+      immediate = immediate_length(bytes[at]);
+    } else if (map == 3) {
       immediate = 1;
+    }
     *cut = at + 1 + modrm + immediate > size;
   }
   return exists ? UNDEFINED_PERHAPS : UNDEFINED_CERTAINLY;

@@ -141,10 +141,9 @@ static void add_constraint(char *constraints, size_t size, const char *constrain
 
 static void assembly_emit(struct assembly *a) {
   struct lifter *l = a->l;
-  struct x87_note note = {.before = "", .behind = ""};
+  struct x87_note note;
   char text[sizeof a->text + sizeof note];
-  if (lift_is_x87(l->insn))
-    x87_note_make(l, &note);
+  x87_note_make(l, &note);
   snprintf(text, sizeof text, "%s%s%s", note.before, a->text, note.behind);
   char constraints[SLOT_COUNT * 2 * sizeof a->input_constraint[0]] = "";
   for (unsigned i = 0; i < a->output_count; i++)

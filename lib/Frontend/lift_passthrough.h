@@ -14,9 +14,9 @@ void lift_gather(struct lifter *l, const struct insn *insn);
 void lift_maskmov(struct lifter *l, const struct insn *insn);
 
 /* What the FPU remembers of the last x87 instruction is its host address. So that it can be told which of the
- * guest's that was, each leaves a row in the section .x87 of a region's object: its offset from the function, and
- * the guest's address, 32 bits each. */
-/* Text of inline assembly to stand before and behind an x87 instruction; empty where nobody asks. */
+ * guest's that was, each leaves a row in the section .x87 of a region's object (struct x87_row in Runtime/jit.h): its
+ * offset from the function, and the guest's address, 32 bits each. This is the text of inline assembly for that, to stand
+ * before and behind the instruction; empty for others, and where nobody asks. */
 struct x87_note {
   char before[16], behind[112];
 };

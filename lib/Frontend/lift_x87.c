@@ -30,7 +30,7 @@ bool lift_is_x87(const struct insn *insn) {
 
 void x87_note_make(const struct lifter *l, struct x87_note *note) {
   *note = (struct x87_note){.before = "", .behind = ""};
-  if (!l->notes_x87)
+  if (!l->notes_x87 || !lift_is_x87(l->insn))
     return;
   size_t length;
   const char *function = LLVMGetValueName2(l->function, &length);

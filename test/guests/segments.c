@@ -3,7 +3,8 @@
  * guest-test: link=static
  * guest-test: flags=-D_GNU_SOURCE -msse2 -fno-pie -no-pie
  * guest-test: levels=O2 */
-#include <asm/ldt.h>
+#include "ldt.h"
+
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -50,9 +51,7 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
   r[REG_CS] = 0x23, r[REG_SS] = 0x2b, r[REG_DS] = 0x2b, r[REG_ES] = 0x2b, r[REG_FS] = 0;
 }
 static void set(unsigned entry, uint32_t base, uint32_t limit, unsigned contents, int is_32, int read_only, int pages, int absent) {
-  struct user_desc desc = {.entry_number = entry, .base_addr = base, .limit = limit, .seg_32bit = is_32, .contents = contents,
-                           .read_exec_only = read_only, .limit_in_pages = pages, .seg_not_present = absent, .useable = 1};
-  if (syscall(SYS_modify_ldt, 0x11, &desc, sizeof desc) < 0)
+  if (ldt_set(entry, base, limit, contents, is_32, read_only, pages, absent) < 0)
     perror("modify_ldt");
 }
 

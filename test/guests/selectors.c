@@ -4,7 +4,8 @@
  * guest-test: flags=-D_GNU_SOURCE -fno-pie -no-pie
  * guest-test: seconds=240
  * guest-test: levels=O2 */
-#include <asm/ldt.h>
+#include "ldt.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,12 +20,6 @@
 enum { CPU_NUMBER = 15 }; /* of the GDT: its limit is where this runs */
 
 /* --- Questions -------------------------------------------------------------------------------------- */
-
-static int set(unsigned entry, uint32_t base, uint32_t limit, unsigned contents, int is_32, int read_only, int pages, int absent) {
-  struct user_desc desc = {.entry_number = entry, .base_addr = base, .limit = limit, .seg_32bit = is_32, .contents = contents,
-                           .read_exec_only = read_only, .limit_in_pages = pages, .seg_not_present = absent, .useable = 1};
-  return (int)syscall(SYS_modify_ldt, 0x11, &desc, sizeof desc);
-}
 
 static void ask(uint16_t selector) {
   uint32_t rights = 0x12345678, limit = 0x12345678, flags[4];
@@ -56,7 +51,7 @@ static void questions(void) {
   for (unsigned contents = 0; contents < 4; contents++)
     for (unsigned bits = 0; bits < 16; bits++) {
       const unsigned entry = contents * 16 + bits;
-      const int status = set(entry, 0x1000 * bits, bits & 4 ? 0x12345 : 0xabc, contents, bits & 1, bits >> 1 & 1, bits >> 2 & 1,
+      const int status = ldt_set(entry, 0x1000 * bits, bits & 4 ? 0x12345 : 0xabc, contents, bits & 1, bits >> 1 & 1, bits >> 2 & 1,
                              bits >> 3 & 1);
       if (status)
         printf("entry %u cannot be\n", entry);
@@ -154,7 +149,7 @@ static void accesses(void) {
   for (int i = 0; i < 5; i++)
     sigaction(signals[i], &action, NULL);
   mmap(memory, 0x2000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  set(64, (uint32_t)memory + 0x1000, 0xfffff, 0, 1, 0, 1, 0);
+  ldt_set(64, (uint32_t)memory + 0x1000, 0xfffff, 0, 1, 0, 1, 0);
   for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     for (int b = 0; b < 0x2000; b++)
       memory[b] = (unsigned char)(b * 7 + (b >> 8));
@@ -202,13 +197,13 @@ static void *reader(void *unused) {
 /* `expected` is 0 while the table changes: what is read then is not looked at. */
 static void threads(void) {
   pthread_t thread;
-  set(ENTRY, (uint32_t)&places[0], 3, 0, 1, 0, 0, 0);
+  ldt_set(ENTRY, (uint32_t)&places[0], 3, 0, 1, 0, 0, 0);
   expected = places[0];
   pthread_create(&thread, NULL, reader, NULL);
   for (unsigned i = 0; i < ROUNDS; i++) {
     const uint32_t now = places[i & 1];
     expected = 0;
-    set(ENTRY, (uint32_t)&places[i & 1], 3, 0, 1, 0, 0, 0);
+    ldt_set(ENTRY, (uint32_t)&places[i & 1], 3, 0, 1, 0, 0, 0);
     expected = now;
     while (round_seen != now)
       sched_yield();

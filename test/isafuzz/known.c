@@ -25,19 +25,18 @@ static const char before[] =
 static const char elements[] = "single elements beyond the end of FS or GS wrap around to its beginning";
 static const char in_part[] =
     "a state that goes beyond the end of FS or GS is not stored in part before that";
+/* An operand by FS or GS that goes beyond the segment's end. */
+#define BEYOND(name, what)                                                                                   \
+  {ZYDIS_MNEMONIC_##name, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, what}, {                  \
+    ZYDIS_MNEMONIC_##name, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, what                     \
+  }
 static const struct known table[] = {
-    {ZYDIS_MNEMONIC_FNSAVE, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, in_part},
-    {ZYDIS_MNEMONIC_FNSAVE, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, in_part},
-    {ZYDIS_MNEMONIC_FNSTENV, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, in_part},
-    {ZYDIS_MNEMONIC_FNSTENV, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, in_part},
-    {ZYDIS_MNEMONIC_VMASKMOVPS, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, elements},
-    {ZYDIS_MNEMONIC_VMASKMOVPS, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, elements},
-    {ZYDIS_MNEMONIC_VMASKMOVPD, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, elements},
-    {ZYDIS_MNEMONIC_VMASKMOVPD, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, elements},
-    {ZYDIS_MNEMONIC_VPMASKMOVD, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, elements},
-    {ZYDIS_MNEMONIC_VPMASKMOVD, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, elements},
-    {ZYDIS_MNEMONIC_VPMASKMOVQ, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, elements},
-    {ZYDIS_MNEMONIC_VPMASKMOVQ, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, elements},
+    BEYOND(FNSAVE, in_part),
+    BEYOND(FNSTENV, in_part),
+    BEYOND(VMASKMOVPS, elements),
+    BEYOND(VMASKMOVPD, elements),
+    BEYOND(VPMASKMOVD, elements),
+    BEYOND(VPMASKMOVQ, elements),
     ROW(INT1, TRAP_DEBUG, KNOWN_EIP, before),
     ROW(SGDT, TRAP_PAGE, KNOWN_ALL, emulated),
     ROW(SIDT, TRAP_PAGE, KNOWN_ALL, emulated),
@@ -48,6 +47,7 @@ static const struct known table[] = {
     ROW(XSAVEC, TRAP_PAGE, KNOWN_ALL, larger),
     ROW(XRSTOR, TRAP_PAGE, KNOWN_ALL, larger),
 };
+#undef BEYOND
 #undef ROW
 
 static bool ignored;

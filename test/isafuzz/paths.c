@@ -37,12 +37,17 @@ static void reach(struct walk *walk, int64_t at, const struct flag_track *track)
 
 static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
 
-/* EVEX, whether or not Zydis knows what instruction it is. */
-static bool is_evex(const uint8_t *code, size_t length) {
-  enum { BOUND_EVEX = 0x62, REGISTER_FORM = 0xc0 };
+static size_t skip_prefixes(const uint8_t *code, size_t length) {
   size_t at = 0;
   while (at < length && memchr(prefixes, code[at], sizeof prefixes))
     at++;
+  return at;
+}
+
+/* EVEX, whether or not Zydis knows what instruction it is. */
+static bool is_evex(const uint8_t *code, size_t length) {
+  enum { BOUND_EVEX = 0x62, REGISTER_FORM = 0xc0 };
+  const size_t at = skip_prefixes(code, length);
   return at + 1 < length && code[at] == BOUND_EVEX && code[at + 1] >= REGISTER_FORM;
 }
 
@@ -59,9 +64,9 @@ static bool is_peculiar(const uint8_t *code, size_t length) {
     W_L_PP = 0x87,
     YMM_66 = 0x05
   };
-  bool locked = false;
-  for (; length && memchr(prefixes, *code, sizeof prefixes); code++, length--)
-    locked |= *code == LOCK;
+  const size_t at = skip_prefixes(code, length);
+  const bool locked = memchr(code, LOCK, at);
+  code += at, length -= at;
   if (length < 4)
     return false;
   if (code[0] == VEX && code[1] == MAP)

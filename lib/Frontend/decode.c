@@ -380,6 +380,7 @@ static void layout_of(struct insn_layout *layout, const struct insn *insn, const
                       const uint8_t *bytes) {
   memset(layout, 0, sizeof *layout);
   layout->simple = true;
+  layout->last_disp = UINT32_MAX;
   if (zi->raw.disp.size && insn->disp)
     layout->simple &= place_value(&layout->disp, zi->raw.disp.offset, zi->raw.disp.size, !is_address_alone(zi, insn),
                                   bytes, insn->disp);
@@ -392,8 +393,10 @@ static void layout_of(struct insn_layout *layout, const struct insn *insn, const
     else if (op->kind == OPERAND_IMMEDIATE)
       layout->simple &= place_value(&layout->imm[op->hole], zi->raw.imm[raw].offset, zi->raw.imm[raw].size,
                                     zi->raw.imm[raw].is_signed, bytes, insn->imm[op->hole]);
-    else if (op->kind == OPERAND_FAR)
+    else if (op->kind == OPERAND_FAR || op->segment == SEGMENT_BEYOND)
       layout->simple = false;
+    else if (op->segment && op->reg == REGISTER_NONE && op->index == REGISTER_NONE && insn_limit_unit(&insn->form, i))
+      layout->last_disp = (uint32_t)-insn_limit_unit(&insn->form, i);
     raw += (op->kind == OPERAND_IMMEDIATE || op->kind == OPERAND_CONSTANT || op->kind == OPERAND_RELATIVE) && raw == 0;
   }
 }
@@ -524,30 +527,17 @@ static bool may_write_code(ZydisMnemonic mnemonic) {
   }
 }
 
-bool insn_accesses_in_part(const struct insn_form *form) {
-  switch (form->mnemonic) {
-  case ZYDIS_MNEMONIC_CLFLUSH:
-  case ZYDIS_MNEMONIC_CLFLUSHOPT:
-  case ZYDIS_MNEMONIC_CLWB:
-  case ZYDIS_MNEMONIC_MASKMOVDQU:
-  case ZYDIS_MNEMONIC_MASKMOVQ:
-  case ZYDIS_MNEMONIC_VMASKMOVDQU:
-  case ZYDIS_MNEMONIC_VMASKMOVPD:
-  case ZYDIS_MNEMONIC_VMASKMOVPS:
-  case ZYDIS_MNEMONIC_VPMASKMOVD:
-  case ZYDIS_MNEMONIC_VPMASKMOVQ:
-    return true;
-  default:
-    return false;
-  }
+static bool accesses_operand(const ZydisDecodedInstruction *zi) {
+  return zi->meta.category != ZYDIS_CATEGORY_PREFETCH && zi->meta.category != ZYDIS_CATEGORY_NOP &&
+         zi->meta.category != ZYDIS_CATEGORY_WIDENOP && zi->meta.isa_set != ZYDIS_ISA_SET_MPX &&
+         !isa_set_left_out(zi->meta.isa_set);
 }
 
-/* Does an operand in FS or GS go beyond the segment's end wherever registers point? */
-static bool goes_beyond_limit(const ZydisDecodedInstruction *zi, const ZydisDecodedOperandMem *mem, unsigned size) {
-  const bool accesses = mem->type == ZYDIS_MEMOP_TYPE_MEM && zi->meta.category != ZYDIS_CATEGORY_PREFETCH &&
-                        zi->meta.category != ZYDIS_CATEGORY_NOP && zi->meta.category != ZYDIS_CATEGORY_WIDENOP;
-  return accesses && mem->base == ZYDIS_REGISTER_NONE && mem->index == ZYDIS_REGISTER_NONE && zi->address_width == 32 &&
-         size > 1 && (uint32_t)mem->disp.value > (uint32_t)-size;
+/* Does an operand in FS or GS, to be accessed in units of so many bytes, go beyond the segment's end wherever registers
+ * point? */
+static bool goes_beyond_limit(const ZydisDecodedInstruction *zi, const ZydisDecodedOperandMem *mem, unsigned unit) {
+  return mem->type == ZYDIS_MEMOP_TYPE_MEM && mem->base == ZYDIS_REGISTER_NONE && mem->index == ZYDIS_REGISTER_NONE &&
+         zi->address_width == 32 && unit > 1 && (uint32_t)mem->disp.value > (uint32_t)-unit;
 }
 
 static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip, uint32_t mode,
@@ -590,6 +580,7 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
   insn->form.mnemonic = (uint16_t)zi.mnemonic;
   insn->form.attributes = attributes_of(&zi);
   insn->form.operand_width = (uint8_t)(zi.operand_width / 8);
+  insn->accesses = accesses_operand(&zi);
   bool memory = false, computed = false; /* computed: an address is, of registers */
   unsigned immediates = 0;
   for (unsigned i = 0; i < listed; i++) {
@@ -605,12 +596,9 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
       memory_operand(op, &zo[i].mem, insn, zi.address_width, mode);
       computed |= is_computed(&zo[i].mem, zi.mnemonic);
       memory |= zo[i].mem.type != ZYDIS_MEMOP_TYPE_AGEN;
-      if (op->segment && !(mode & MODE_SEGMENTS) && !insn_accesses_in_part(&insn->form) &&
-          goes_beyond_limit(&zi, &zo[i].mem, op->size)) {
-        make_invalid(insn, eip, zi.length, true);
-        memset(layout, 0, sizeof *layout);
-        return INSN_OK;
-      }
+      if (op->segment && insn->accesses && !(mode & MODE_SEGMENTS) &&
+          goes_beyond_limit(&zi, &zo[i].mem, insn_limit_unit(&insn->form, i)))
+        op->segment = SEGMENT_BEYOND;
       if (zo[i].mem.segment == ZYDIS_REGISTER_CS && zi.meta.isa_ext == ZYDIS_ISA_EXT_X87)
         op->segment = 1 + SEG_CS; /* which the FPU remembers */
       if (zo[i].mem.segment != ZYDIS_REGISTER_CS || !op->written || mode & MODE_SEGMENTS || may_write_code(zi.mnemonic))

@@ -15,8 +15,9 @@ enum { VALUE_END = LONGEST - 4 }; /* four bytes can be read at any offset up to 
 struct pattern {
   uint64_t key, mask; /* of the first 8 bytes */
   struct insn_form form;
-  uint8_t length, flow, condition, flags_read, flags_written, flags_changed, can_fault;
+  uint8_t length, flow, condition, flags_read, flags_written, flags_changed, flags_undefined, can_fault, accesses;
   struct packed_layout disp, imm[2], target;
+  uint32_t last_disp;
   uint16_t next; /* in its chain; 0: the last */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct pattern) == 64, "one cache line");
@@ -104,7 +105,10 @@ static unsigned learn(const uint8_t *bytes, const struct insn *insn, const struc
   pattern->flags_read = insn->flags_read;
   pattern->flags_written = insn->flags_written;
   pattern->flags_changed = insn->flags_changed;
+  pattern->flags_undefined = insn->flags_undefined;
   pattern->can_fault = insn->can_fault;
+  pattern->accesses = insn->accesses;
+  pattern->last_disp = layout->last_disp;
   pattern->disp = pack(&layout->disp);
   pattern->imm[0] = pack(&layout->imm[0]);
   pattern->imm[1] = pack(&layout->imm[1]);
@@ -129,7 +133,9 @@ static void recall(struct insn *insn, unsigned number, const uint8_t *bytes, gue
   insn->flags_read = pattern->flags_read;
   insn->flags_written = pattern->flags_written;
   insn->flags_changed = pattern->flags_changed;
+  insn->flags_undefined = pattern->flags_undefined;
   insn->can_fault = pattern->can_fault;
+  insn->accesses = pattern->accesses;
   insn->segment = 0;
   insn->target = pattern->target.size ? insn_next(insn) + value_at(bytes, pattern->target) : 0;
   insn->pattern = number;
@@ -142,8 +148,9 @@ enum insn_status insn_decode_cached(struct insn *insn, const uint8_t *bytes, siz
   memcpy(&window, bytes, WINDOW);
   for (unsigned number = chain[chain_of(bytes)]; number; number = patterns[number].next) {
     const struct pattern *pattern = &patterns[number];
-    /* A zero displacement is none: another form, with a pattern of its own. */
-    if ((window & pattern->mask) == pattern->key && (!pattern->disp.size || value_at(bytes, pattern->disp))) {
+    /* A zero displacement is none: another form, with a pattern of its own; and there may be a last one. */
+    if ((window & pattern->mask) == pattern->key &&
+        (!pattern->disp.size || value_at(bytes, pattern->disp) - 1 < pattern->last_disp)) {
       recall(insn, number, bytes, eip);
       return INSN_OK;
     }

@@ -6,7 +6,8 @@
  * segment's base for an index. */
 static bool can_be_recorded(const struct operand *op) {
   if (op->kind == OPERAND_MEMORY)
-    return !op->written && (!op->segment || (op->reg == REGISTER_NONE && op->index == REGISTER_NONE));
+    return !op->written && op->segment != SEGMENT_BEYOND &&
+           (!op->segment || (op->reg == REGISTER_NONE && op->index == REGISTER_NONE));
   return op->kind == OPERAND_GPR || op->kind == OPERAND_IMMEDIATE;
 }
 

@@ -53,13 +53,16 @@ enum {
   REGISTER_TEMPORARY = 9,
 };
 
+/* An operand's segment: FS or GS, and it begins beyond its end wherever that is. To access it is #GP. */
+enum { SEGMENT_BEYOND = 7 };
+
 struct operand {
   uint32_t kind : 4;
   uint32_t size : 10;    /* bytes; 0 for lea's and the like */
   uint32_t reg : 4;      /* register, or a memory operand's base; REGISTER_NONE */
   uint32_t index : 4;    /* memory: index register, REGISTER_NONE */
   uint32_t scale : 2;    /* memory: log2 of the factor */
-  uint32_t segment : 3;  /* memory: 0 flat; else 1 + enum segment (fs, gs) */
+  uint32_t segment : 3;  /* memory: 0 flat; else 1 + enum segment (fs, gs); SEGMENT_BEYOND */
   uint32_t has_disp : 1; /* memory: a displacement hole (insn.disp) */
   uint32_t hole : 1;     /* immediates: which of two; memory with a vector index: it is a ymm register */
   uint32_t read : 1;
@@ -125,6 +128,8 @@ struct insn {
   uint8_t flags_changed; /* written or perhaps written (shift by cl, rep scas) */
   uint8_t flags_undefined; /* of the others, those that the manual allows anything of */
   uint8_t can_fault;     /* touches memory, divides, or traps */
+  uint8_t accesses;      /* its visible memory operand, if it has one: nops and prefetches do not; nor, certainly, what
+                          * CPUID does not report */
   uint8_t segment;       /* MODE_SEGMENTS: 1 + the segment of an implicit memory operand; else 0 */
   uint32_t pattern; /* from insn_decode_cached: equal ones mean equal forms. 0: not known */
 };
@@ -150,8 +155,13 @@ enum insn_status {
   INSN_INVALID,   /* #UD: filled as the instruction ud2 (#GP if it is too long: hlt), of the length that could be read (at least 1) */
 };
 
-/* Is a memory operand accessed only where a mask says so, or at its first byte? */
-bool insn_accesses_in_part(const struct insn_form *form);
+/* The unit in bytes in which memory operand i is accessed, the first one first: bound reads its two limits, FPU
+ * environments and states go word by word, ten bytes as eight and two, masked moves by element; the clflush family asks
+ * for one byte, and so do those whose alignment leaves no part beyond an end. */
+unsigned insn_access_unit(const struct insn_form *form, unsigned i);
+/* The same, of what is compared with the end of FS or GS before anything is accessed; 1 where that is left to the
+ * elements that are, which wrap around. */
+unsigned insn_limit_unit(const struct insn_form *form, unsigned i);
 
 /* Decodes the instruction at bytes[0..size) that lies at eip. Thread-safe. */
 enum insn_status insn_decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip);

@@ -25,6 +25,7 @@ static inline uint32_t insn_value_at(const uint8_t *bytes, const struct value_la
 struct insn_layout {
   /* disp: not that of zero, which is another form than others. target: relative to the instruction's end. */
   struct value_layout disp, imm[2], target;
+  uint32_t last_disp; /* greater ones are another form: beyond the end of FS or GS */
   bool simple; /* other values in these places leave the form as it is, but for a zero disp */
 };
 

@@ -80,3 +80,52 @@ void isa_feature_exclude(const char *feature) {
 bool isa_is_excluded(unsigned set, unsigned mnemonic) {
   return any && (excluded_set[set] || excluded_mnemonic[mnemonic]);
 }
+
+/* --- What no CPU model has ------------------------------------------------------------------------------ */
+
+static const char *const left_out[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
+    /* AMD's, gone from its CPUs with Zen or before. */
+    [S(AMD3DNOW)] = "no CPU has had it since 2012",
+    [S(FMA4)] = "no CPU has had it since 2017",
+    [S(LWP)] = "no CPU has had it since 2017",
+    [S(TBM)] = "no CPU has had it since 2017",
+    [S(XOP)] = "no CPU has had it since 2017",
+    /* VIA's. */
+    [S(PADLOCK_ACE)] = "VIA's CPUs only",
+    [S(PADLOCK_PHE)] = "VIA's CPUs only",
+    [S(PADLOCK_PMM)] = "VIA's CPUs only",
+    [S(PADLOCK_RNG)] = "VIA's CPUs only",
+    /* What a kernel must switch on, and Linux does not for 32-bit programs. */
+    [S(CET)] = "shadow stacks are off: #UD, or the nops that are known",
+    [S(ENQCMD)] = "needs a PASID from a driver",
+    [S(PKU)] = "protection keys: CPUID has no OSPKE",
+    /* Optional, and rare in programs of 32 bits. */
+    [S(AVX512BW_KOP)] = "no AVX-512; its EVEX forms are not looked at here",
+    [S(AVX512DQ_KOP)] = "no AVX-512",
+    [S(AVX512F_KOP)] = "no AVX-512",
+    [S(AVX_VNNI)] = "not reported",
+    [S(KEYLOCKER)] = "not reported",
+    [S(KEYLOCKER_WIDE)] = "not reported",
+    [S(MONITORX)] = "not reported",
+    [S(MOVDIR)] = "not reported",
+    [S(PT)] = "not reported",
+    [S(RDPRU)] = "not reported",
+    [S(RTM)] = "transactions: not reported",
+    [S(SERIALIZE)] = "not reported",
+    [S(TSX_LDTRK)] = "transactions: not reported",
+    [S(WAITPKG)] = "not reported",
+    /* For kernels and hypervisors: #UD without them, or outside ring 0. */
+    [S(AMD_INVLPGB)] = "ring 0",
+    [S(HRESET)] = "ring 0",
+    [S(MCOMMIT)] = "needs EFER.MCOMMIT",
+    [S(PCONFIG)] = "ring 0",
+    [S(SGX)] = "enclaves",
+    [S(SGX_ENCLV)] = "enclaves",
+    [S(SMAP)] = "ring 0",
+    [S(SVM)] = "vmmcall: there is no hypervisor to call",
+    [S(TDX)] = "inside a trust domain",
+    [S(VMFUNC)] = "inside a virtual machine",
+    [S(VTX)] = "ring 0; vmcall: there is no hypervisor to call",
+};
+
+const char *isa_set_left_out(unsigned set) { return left_out[set]; }

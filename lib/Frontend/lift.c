@@ -1,6 +1,7 @@
 /* The lifter's frame: modules, functions, and the table of family functions. */
 #include "Frontend/lift.h"
 #include "Frontend/lift_internal.h"
+#include "Frontend/lift_support.h"
 
 #include <Zydis/Zydis.h>
 #include <stdio.h>
@@ -153,12 +154,24 @@ void lifter_start_function(struct lifter *l, const char *name) {
 
 void lift_fail(struct lifter *l, const char *why) { l->failure = why; }
 
-lift_function *lifter_family(const struct insn *insn) {
+static bool is_beyond(const struct insn *insn) {
+  for (unsigned i = 0; i < 4; i++)
+    if (insn->form.op[i].segment == SEGMENT_BEYOND)
+      return true;
+  return false;
+}
+
+static lift_function *find_family(const struct insn *insn) {
   if (insn->form.attributes & INSN_LOCK)
     return locked[insn->form.mnemonic];
   if (insn->form.attributes & INSN_STRING)
     return strings[insn->form.mnemonic];
   return table[insn->form.mnemonic];
+}
+
+lift_function *lifter_family(const struct insn *insn) {
+  lift_function *lift = find_family(insn);
+  return lift && is_beyond(insn) ? lift_privileged : lift;
 }
 
 bool lift_is_implemented(const struct insn *insn) { return lifter_family(insn) != NULL; }

@@ -131,9 +131,11 @@ static void masked_store(struct lifter *l, const struct insn *insn, bool is_edi)
 
 void lift_maskmov(struct lifter *l, const struct insn *insn) {
   const unsigned segment = insn->form.op[2].segment;
-  if (segment == 1 + SEG_CS && !(l->mode & MODE_SEGMENTS)) { /* #GP, but the MMX registers are in use by then */
+  if (segment && touches_mmx(insn)) { /* it can be #GP, but the MMX registers are in use by then */
     struct host_asm use = {.text = "movd %mm0, $0", .outputs = "=r", .result = {l->i32}, .effects = true};
     host_asm(l, &use, NULL, 0);
+  }
+  if (segment == 1 + SEG_CS && !(l->mode & MODE_SEGMENTS)) {
     control_trap(l, HELPER_trap_gp, insn_eip_value(l, insn));
     return;
   }

@@ -83,7 +83,13 @@ static void lift_bound(struct lifter *l, const struct insn *insn) {
   LLVMTypeRef type = lifter_int(l, bytes);
   LLVMValueRef index = operand_read(l, insn, 0), address = operand_address(l, insn, 1);
   LLVMValueRef lower = memory_load(l, type, address);
-  LLVMValueRef upper = memory_load(l, type, LLVMBuildAdd(l->builder, address, lifter_const(l, 4, bytes), ""));
+  LLVMValueRef second = LLVMBuildAdd(l->builder, address, lifter_const(l, 4, bytes), "");
+  if (insn->form.op[1].segment && !(l->mode & MODE_SEGMENTS)) { /* where it may lie at the segment's beginning */
+    l->limit_checked = false;
+    second = LLVMBuildAdd(l->builder, operand_offset(l, insn, 1), lifter_const(l, 4, bytes), "");
+    second = segment_add_base(l, insn->form.op[1].segment, second, bytes, false);
+  }
+  LLVMValueRef upper = memory_load(l, type, second);
   LLVMValueRef outside = LLVMBuildOr(l->builder, LLVMBuildICmp(l->builder, LLVMIntSLT, index, lower, ""),
                                      LLVMBuildICmp(l->builder, LLVMIntSGT, index, upper, ""), "");
   control_trap_if(l, outside, HELPER_trap_br, insn_eip_value(l, insn));

@@ -309,11 +309,11 @@ LLVMValueRef operand_address(struct lifter *l, const struct insn *insn, unsigned
                            insn->form.op[i].written);
   if (!segment)
     return operand_offset(l, insn, i);
-  /* Of an address without registers decoding has seen to the end. */
+  /* An address without registers was compared with the end in decoding. */
   const struct operand *op = &insn->form.op[i];
   const bool is_constant = op->reg == REGISTER_NONE && op->index == REGISTER_NONE;
-  const bool is_unknown = is_constant || op->vector_index || insn_accesses_in_part(&insn->form);
-  LLVMValueRef base = segment_base(l, (enum segment)(segment - 1), is_unknown ? NULL : operand_offset(l, insn, i), op->size);
+  const unsigned unit = is_constant ? 1 : insn_limit_unit(&insn->form, i);
+  LLVMValueRef base = segment_base(l, (enum segment)(segment - 1), unit > 1 ? operand_offset(l, insn, i) : NULL, unit);
   if (l->setting != LIFT_STENCIL)
     return LLVMBuildAdd(l->builder, operand_offset(l, insn, i), base, "");
   return in_segment(l, insn, i, base);

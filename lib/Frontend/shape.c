@@ -212,7 +212,10 @@ bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
   /* A bit string's offset is added to a 16-bit address before that wraps. */
   if (at < 0 || (insn->form.attributes & INSN_ADDRESS16 && is_bit_string(&insn->form)))
     return false;
-  if (insn->form.op[at].segment && is_of_the_fpu(&insn->form)) /* which remembers the segment: the lifter notes it */
+  /* A segment is looked at with the address: not if nothing is accessed there, or in two places; and the FPU remembers
+   * it (the lifter makes a note). */
+  if (insn->form.op[at].segment && (!insn->accesses || insn->form.mnemonic == ZYDIS_MNEMONIC_BOUND ||
+                                    insn->form.op[at].segment == SEGMENT_BEYOND || is_of_the_fpu(&insn->form)))
     return false;
   memset(&parts[0], 0, sizeof parts[0]);
   parts[0].form.mnemonic = ZYDIS_MNEMONIC_LEA;

@@ -48,7 +48,7 @@ static guest_addr operand_linear(const struct cpu_state *cpu, const struct insn 
   guest_addr offset = careful_offset(cpu, insn, i) + bit_string_distance(cpu, insn);
   if (insn->form.attributes & INSN_ADDRESS16)
     offset &= 0xFFFF;
-  return op->segment ? offset + cpu->segment_base[op->segment - 1] : offset;
+  return op->segment && op->segment != SEGMENT_BEYOND ? offset + cpu->segment_base[op->segment - 1] : offset;
 }
 
 /* An operand that lies in two pages, of which the first can be read and not written: the CPU, which asks for
@@ -67,43 +67,6 @@ static void complete_change(const struct cpu_state *cpu, const struct insn *insn
   trap->address = first;
   trap->error_code = fault_error(first, true);
   trap->host_code = SEGV_ACCERR;
-}
-
-/* The unit in which the operand is accessed: bound reads its two limits, FPU environments and states go word by
- * word, ten bytes as eight and two, masked moves by element; the clflush family asks for one byte. */
-static uint32_t unit_of_access(const struct insn *insn, uint32_t size) {
-  switch (size) {
-  case 10:
-    return 8;
-  case 14: /* fnstenv, fnsave in their 16-bit and 32-bit forms */
-  case 94:
-    return 2;
-  case 28:
-  case 108:
-    return 4;
-  default:
-    break;
-  }
-  switch (insn->form.mnemonic) {
-  case ZYDIS_MNEMONIC_CLFLUSH:
-  case ZYDIS_MNEMONIC_CLFLUSHOPT:
-  case ZYDIS_MNEMONIC_CLWB:
-  case ZYDIS_MNEMONIC_FXSAVE: /* the last byte is asked for first (helpers.c) */
-  case ZYDIS_MNEMONIC_FXRSTOR:
-    return 1;
-  case ZYDIS_MNEMONIC_BOUND:
-    return size / 2;
-  case ZYDIS_MNEMONIC_VMASKMOVPS:
-  case ZYDIS_MNEMONIC_VPMASKMOVD:
-    return 4;
-  case ZYDIS_MNEMONIC_VMASKMOVPD:
-  case ZYDIS_MNEMONIC_VPMASKMOVQ:
-  case ZYDIS_MNEMONIC_MASKMOVDQU:
-  case ZYDIS_MNEMONIC_VMASKMOVDQU:
-    return 8;
-  default:
-    return size;
-  }
 }
 
 /* The segment override of an instruction; 0 if it has none. The last one counts. */
@@ -140,7 +103,7 @@ static uint32_t access_size(const struct cpu_state *cpu, const struct insn *insn
     if (op->kind != OPERAND_MEMORY || popped || (pushed && operand_linear(cpu, insn, i) != address))
       continue;
     *stack = prefix ? prefix == SS : op->reg == GPR_ESP || op->reg == GPR_EBP;
-    return unit_of_access(insn, op->size);
+    return insn_access_unit(&insn->form, i);
   }
   const bool xlat = insn->form.mnemonic == ZYDIS_MNEMONIC_XLAT;
   const bool string = insn->form.attributes & INSN_STRING;
@@ -177,9 +140,42 @@ uint32_t fault_beyond_limit(const struct cpu_state *cpu, guest_addr address) {
   return stack ? TRAP_SS : TRAP_GP;
 }
 
+/* Does it look for a pending x87 exception before all else? Instructions of the x87 and MMX do (SDM vol. 1, 8.3.12), but
+ * those of the name fn…. Mnemonics are in alphabetical order. */
+static bool waits(const struct insn_form *form) {
+  switch (form->mnemonic) {
+  case ZYDIS_MNEMONIC_FNSAVE:
+  case ZYDIS_MNEMONIC_FNSTCW:
+  case ZYDIS_MNEMONIC_FNSTENV:
+  case ZYDIS_MNEMONIC_FNSTSW:
+  case ZYDIS_MNEMONIC_FXSAVE:
+  case ZYDIS_MNEMONIC_FXRSTOR:
+    return false;
+  default:
+    break;
+  }
+  for (unsigned i = 0; i < 4; i++)
+    if (form->op[i].kind == OPERAND_MMX)
+      return true;
+  return form->mnemonic >= ZYDIS_MNEMONIC_F2XM1 && form->mnemonic <= ZYDIS_MNEMONIC_FYL2XP1;
+}
+
+/* Translations find that an operand is not in its segment before the host's x87 finds an exception pending. */
+static void put_pending_first(const struct cpu_state *cpu, struct trap *trap) {
+  enum { SUMMARY = 1 << 7 };
+  uint8_t bytes[LONGEST];
+  struct insn insn;
+  uint16_t status;
+  __asm__ volatile("fnstsw %0" : "=am"(status));
+  if (status & SUMMARY && decode_at_eip(cpu, bytes, &insn) && waits(&insn.form))
+    *trap = (struct trap){.vector = TRAP_MF};
+}
+
 void fault_complete(const struct cpu_state *cpu, struct trap *trap) {
   uint8_t bytes[LONGEST];
   struct insn insn;
+  if (trap->vector == TRAP_GP || trap->vector == TRAP_SS)
+    put_pending_first(cpu, trap);
   if (trap->vector != TRAP_PF || trap->error_code & ERROR_FETCH || !decode_at_eip(cpu, bytes, &insn))
     return;
   int changed = changed_operand(&insn);

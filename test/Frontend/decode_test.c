@@ -8,6 +8,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "Frontend/decode_cache.h"
 #include "Frontend/lift.h"
 
 #include <Zydis/Zydis.h>
@@ -290,6 +291,37 @@ static void test_every_instruction_has_a_meaning(void **context) {
   assert_int_equal(missing, 0);
 }
 
+/* What is recalled from an instruction's pattern is what decoding says, whatever its values are. */
+static void test_recalled_as_decoded(void **context) {
+  (void)context;
+  static const uint8_t prefixes[] = {0, 0x66, 0x64, 0x65, 0xF3};
+  static const uint32_t values[] = {0x12345678, 0xFFFFFFF8, 0, 0xFFFFFFFD, 1};
+  enum { POISON = 0xA5, COMPARED = offsetof(struct insn, segment) + 1 };
+  unsigned same = 0;
+  for (size_t p = 0; p < sizeof prefixes; p++)
+    for (unsigned opcode = 0; opcode < 512; opcode++)
+      for (unsigned modrm = 0; modrm < 256; modrm += 5)
+        for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
+          uint8_t code[20] = {0};
+          size_t length = 0;
+          if (prefixes[p])
+            code[length++] = prefixes[p];
+          if (opcode & 256)
+            code[length++] = 0x0F;
+          code[length++] = (uint8_t)opcode;
+          code[length++] = (uint8_t)modrm;
+          memcpy(code + length, &values[v], 4);
+          memcpy(code + length + 4, &values[v], 4);
+          struct insn decoded, recalled;
+          const enum insn_status status = insn_decode(&decoded, code, 16, CODE);
+          memset(&recalled, POISON, sizeof recalled);
+          assert_int_equal(insn_decode_cached(&recalled, code, 16, CODE), status);
+          assert_memory_equal(&recalled, &decoded, COMPARED);
+          same++;
+        }
+  assert_true(same > 100000);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_operands),
@@ -300,6 +332,7 @@ int main(void) {
       cmocka_unit_test(test_faults),
       cmocka_unit_test(test_invalid),
       cmocka_unit_test(test_every_instruction_has_a_meaning),
+      cmocka_unit_test(test_recalled_as_decoded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
  * with the reason why not: CPUID does not report those sets, and their instructions are #UD.
  *
  *     instruction_list_test list      prints every mnemonic: known or not, its set, an encoding */
+#include "Frontend/isa_features.h"
 #include "Frontend/lift.h"
 
 #include <Zydis/Zydis.h>
@@ -16,62 +17,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-/* Sets that are left out. */
-static const struct {
-  uint16_t set;
-  const char *why;
-} left_out[] = {
-    /* AMD's, gone from its CPUs with Zen or before. */
-    {ZYDIS_ISA_SET_AMD3DNOW, "no CPU has had it since 2012"},
-    {ZYDIS_ISA_SET_FMA4, "no CPU has had it since 2017"},
-    {ZYDIS_ISA_SET_LWP, "no CPU has had it since 2017"},
-    {ZYDIS_ISA_SET_TBM, "no CPU has had it since 2017"},
-    {ZYDIS_ISA_SET_XOP, "no CPU has had it since 2017"},
-    /* VIA's. */
-    {ZYDIS_ISA_SET_PADLOCK_ACE, "VIA's CPUs only"},
-    {ZYDIS_ISA_SET_PADLOCK_PHE, "VIA's CPUs only"},
-    {ZYDIS_ISA_SET_PADLOCK_PMM, "VIA's CPUs only"},
-    {ZYDIS_ISA_SET_PADLOCK_RNG, "VIA's CPUs only"},
-    /* What a kernel must switch on, and Linux does not for 32-bit programs. */
-    {ZYDIS_ISA_SET_CET, "shadow stacks are off: #UD, or the nops that are known"},
-    {ZYDIS_ISA_SET_ENQCMD, "needs a PASID from a driver"},
-    {ZYDIS_ISA_SET_PKU, "protection keys: CPUID has no OSPKE"},
-    /* Optional, and rare in programs of 32 bits. */
-    {ZYDIS_ISA_SET_AVX512BW_KOP, "no AVX-512; its EVEX forms are not looked at here"},
-    {ZYDIS_ISA_SET_AVX512DQ_KOP, "no AVX-512"},
-    {ZYDIS_ISA_SET_AVX512F_KOP, "no AVX-512"},
-    {ZYDIS_ISA_SET_AVX_VNNI, "not reported"},
-    {ZYDIS_ISA_SET_KEYLOCKER, "not reported"},
-    {ZYDIS_ISA_SET_KEYLOCKER_WIDE, "not reported"},
-    {ZYDIS_ISA_SET_MONITORX, "not reported"},
-    {ZYDIS_ISA_SET_MOVDIR, "not reported"},
-    {ZYDIS_ISA_SET_PT, "not reported"},
-    {ZYDIS_ISA_SET_RDPRU, "not reported"},
-    {ZYDIS_ISA_SET_RTM, "transactions: not reported"},
-    {ZYDIS_ISA_SET_SERIALIZE, "not reported"},
-    {ZYDIS_ISA_SET_TSX_LDTRK, "transactions: not reported"},
-    {ZYDIS_ISA_SET_WAITPKG, "not reported"},
-    /* For kernels and hypervisors: #UD without them, or outside ring 0. */
-    {ZYDIS_ISA_SET_AMD_INVLPGB, "ring 0"},
-    {ZYDIS_ISA_SET_HRESET, "ring 0"},
-    {ZYDIS_ISA_SET_MCOMMIT, "needs EFER.MCOMMIT"},
-    {ZYDIS_ISA_SET_PCONFIG, "ring 0"},
-    {ZYDIS_ISA_SET_SGX, "enclaves"},
-    {ZYDIS_ISA_SET_SGX_ENCLV, "enclaves"},
-    {ZYDIS_ISA_SET_SMAP, "ring 0"},
-    {ZYDIS_ISA_SET_SVM, "vmmcall: there is no hypervisor to call"},
-    {ZYDIS_ISA_SET_TDX, "inside a trust domain"},
-    {ZYDIS_ISA_SET_VMFUNC, "inside a virtual machine"},
-    {ZYDIS_ISA_SET_VTX, "ring 0; vmcall: there is no hypervisor to call"},
-};
-
-static const char *reason(unsigned set) {
-  for (size_t i = 0; i < sizeof left_out / sizeof left_out[0]; i++)
-    if (left_out[i].set == set)
-      return left_out[i].why;
-  return NULL;
-}
 
 /* --- What there is --------------------------------------------------------------------------- */
 
@@ -168,8 +113,8 @@ static void each_instruction_is_known_or_left_out(void **state) {
       known += found[m][set].known;
       if (found[m][set].known)
         continue;
-      excused += reason(set) != NULL;
-      if (reason(set))
+      excused += isa_set_left_out(set) != NULL;
+      if (isa_set_left_out(set))
         continue;
       missing++;
       print_error("%s (%s) is not known\n", ZydisMnemonicGetString((ZydisMnemonic)m),
@@ -183,12 +128,12 @@ static void each_instruction_is_known_or_left_out(void **state) {
 /* A set that is left out with nothing missing is no longer left out. */
 static void each_excuse_is_needed(void **state) {
   (void)state;
-  for (size_t i = 0; i < sizeof left_out / sizeof left_out[0]; i++) {
-    bool needed = false;
+  for (unsigned set = 0; set <= ZYDIS_ISA_SET_MAX_VALUE; set++) {
+    bool needed = !isa_set_left_out(set);
     for (unsigned m = 0; m <= ZYDIS_MNEMONIC_MAX_VALUE && !needed; m++)
-      needed = found[m][left_out[i].set].exists && !found[m][left_out[i].set].known;
+      needed = found[m][set].exists && !found[m][set].known;
     if (!needed)
-      fail_msg("all of %s is known", ZydisISASetGetString(left_out[i].set));
+      fail_msg("all of %s is known", ZydisISASetGetString((ZydisISASet)set));
   }
 }
 
@@ -211,7 +156,7 @@ static void list(void) {
              ZydisMnemonicGetString((ZydisMnemonic)m));
       for (unsigned i = 0; i < found[m][set].length; i++)
         printf("%02x", found[m][set].bytes[i]);
-      const char *why = found[m][set].known ? NULL : reason(set);
+      const char *why = found[m][set].known ? NULL : isa_set_left_out(set);
       printf("%s%s\n", why ? "  " : "", why ? why : "");
     }
 }

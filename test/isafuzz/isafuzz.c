@@ -41,6 +41,14 @@ struct totals {
   double seconds;
 };
 
+/* Asked to end (SIGINT, SIGTERM): after the batch at hand, with what it has to say. */
+static volatile sig_atomic_t asked_to_end;
+
+static void ask_to_end(int signal) {
+  (void)signal;
+  asked_to_end = 1;
+}
+
 static double now_seconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -219,7 +227,7 @@ static const char usage[] =
     "usage: isafuzz [OPTION…] RUNNER EMULATOR [OPTION…]\n"
     "  --seed N             (1) the same seed makes the same programs\n"
     "  --count N            (1000000) executions of programs\n"
-    "  --seconds N          stop after this time\n"
+    "  --seconds N          stop after this time; or when SIGINT or SIGTERM comes, after the batch at hand\n"
     "  --programs N         (128) programs a batch; each runs from every state of the batch\n"
     "  --states N           (64) states a batch\n"
     "  --mode LIST          of single, sequence, bytes (all)\n"
@@ -434,10 +442,12 @@ int main(int argc, char *argv[]) {
   if (options.cases)
     return replay_file(&fuzzer, options.cases);
 
+  signal(SIGINT, ask_to_end);
+  signal(SIGTERM, ask_to_end);
   double start = now_seconds();
   bool running = true;
   for (uint64_t batch = 0;
-       running && totals.executions < options.count && totals.printed < options.failures &&
+       running && !asked_to_end && totals.executions < options.count && totals.printed < options.failures &&
        (options.seconds == 0 || totals.seconds < options.seconds);
        batch++) {
     running = run_batch(&fuzzer, &options, batch, &totals);

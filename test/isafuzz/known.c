@@ -24,15 +24,17 @@ static const char before[] =
     "behind it, as the CPU has it; KVM catches the #DB on AMD's CPUs and gives it back at the instruction";
 static const char elements[] = "single elements beyond the end of FS or GS wrap around to its beginning";
 static const char in_part[] =
-    "a state that goes beyond the end of FS or GS is not stored in part before that";
+    "a word of the state lies on both sides of the end of FS or GS: what is before it was stored or loaded";
 /* An operand by FS or GS that goes beyond the segment's end. */
 #define BEYOND(name, what)                                                                                   \
   {ZYDIS_MNEMONIC_##name, ZYDIS_ATTRIB_HAS_SEGMENT_FS, TRAP_PROTECTION, KNOWN_ALL, what}, {                  \
     ZYDIS_MNEMONIC_##name, ZYDIS_ATTRIB_HAS_SEGMENT_GS, TRAP_PROTECTION, KNOWN_ALL, what                     \
   }
 static const struct known table[] = {
+    BEYOND(FLDENV, in_part),
     BEYOND(FNSAVE, in_part),
     BEYOND(FNSTENV, in_part),
+    BEYOND(FRSTOR, in_part),
     BEYOND(VMASKMOVPS, elements),
     BEYOND(VMASKMOVPD, elements),
     BEYOND(VPMASKMOVD, elements),

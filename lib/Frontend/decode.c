@@ -528,7 +528,7 @@ static bool may_write_code(ZydisMnemonic mnemonic) {
 }
 
 static bool accesses_operand(const ZydisDecodedInstruction *zi) {
-  return zi->meta.category != ZYDIS_CATEGORY_PREFETCH && zi->meta.category != ZYDIS_CATEGORY_NOP &&
+  return zi->mnemonic != ZYDIS_MNEMONIC_UD0 && zi->mnemonic != ZYDIS_MNEMONIC_UD1 && zi->meta.category != ZYDIS_CATEGORY_PREFETCH && zi->meta.category != ZYDIS_CATEGORY_NOP &&
          zi->meta.category != ZYDIS_CATEGORY_WIDENOP && zi->meta.isa_set != ZYDIS_ISA_SET_MPX &&
          !isa_set_left_out(zi->meta.isa_set);
 }

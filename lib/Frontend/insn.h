@@ -128,8 +128,8 @@ struct insn {
   uint8_t flags_changed; /* written or perhaps written (shift by cl, rep scas) */
   uint8_t flags_undefined; /* of the others, those that the manual allows anything of */
   uint8_t can_fault;     /* touches memory, divides, or traps */
-  uint8_t accesses;      /* its visible memory operand, if it has one: nops and prefetches do not; nor, certainly, what
-                          * CPUID does not report */
+  uint8_t accesses;      /* its visible memory operand, if it has one: nops, prefetches and ud0 do not; nor, certainly,
+                          * what CPUID does not report */
   uint8_t segment;       /* MODE_SEGMENTS: 1 + the segment of an implicit memory operand; else 0 */
   uint32_t pattern; /* from insn_decode_cached: equal ones mean equal forms. 0: not known */
 };

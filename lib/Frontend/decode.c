@@ -536,8 +536,8 @@ static bool accesses_operand(const ZydisDecodedInstruction *zi) {
 /* Does an operand in FS or GS, to be accessed in units of so many bytes, go beyond the segment's end wherever registers
  * point? */
 static bool goes_beyond_limit(const ZydisDecodedInstruction *zi, const ZydisDecodedOperandMem *mem, unsigned unit) {
-  return mem->type == ZYDIS_MEMOP_TYPE_MEM && mem->base == ZYDIS_REGISTER_NONE && mem->index == ZYDIS_REGISTER_NONE &&
-         zi->address_width == 32 && unit > 1 && (uint32_t)mem->disp.value > (uint32_t)-unit;
+  return mem->type == ZYDIS_MEMOP_TYPE_MEM && !is_computed(mem, zi->mnemonic) && zi->address_width == 32 && unit > 1 &&
+         (uint32_t)mem->disp.value > (uint32_t)-unit;
 }
 
 static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip, uint32_t mode,

@@ -209,8 +209,8 @@ static bool is_of_the_fpu(const struct insn_form *form) {
 
 bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
   int at = address_operand(&insn->form);
-  /* A bit string's offset is added to a 16-bit address before that wraps. */
-  if (at < 0 || (insn->form.attributes & INSN_ADDRESS16 && is_bit_string(&insn->form)))
+  /* A bit string's offset is added to the address before that wraps at 64 KiB, or is looked up in a segment. */
+  if (at < 0 || (is_bit_string(&insn->form) && (insn->form.attributes & INSN_ADDRESS16 || insn->form.op[at].segment)))
     return false;
   /* A segment is looked at with the address: not if nothing is accessed there, or in two places; and the FPU remembers
    * it (the lifter makes a note). */

@@ -156,19 +156,24 @@ static void compare_elements(struct lifter *l, LLVMValueRef source, LLVMValueRef
 /* Returns whether two elements were equal, i1; NULL if none were compared. */
 static LLVMValueRef lift_element(struct lifter *l, const struct insn *insn, const struct string_insn *s) {
   LLVMTypeRef type = lifter_int(l, s->bytes);
-  LLVMValueRef from = s->reads_esi ? element_address(l, insn, GPR_ESI, true, s->bytes, false) : NULL;
-  if (s->compares && s->reads_esi)
-    from = value_in_temporary(l, from, "r11");
-  LLVMValueRef address = s->uses_edi ? element_address(l, insn, GPR_EDI, false, s->bytes, !s->compares) : NULL;
-  /* cmps reads [edi] first, but `repe cmpsb` on AMD's CPUs [esi]: that is the page fault, if both are. */
+  /* cmps reads [edi] first, but `repe cmpsb` on AMD's CPUs [esi]: that is the fault, if both are. */
   const bool both = s->compares && s->reads_esi;
   const bool source_first = both && s->repeats && s->while_equal && s->bytes == 1;
-  LLVMValueRef source = source_first ? value_in_temporary(l, memory_load(l, type, from), "r14") : NULL;
-  LLVMValueRef other = s->compares ? memory_load(l, type, address) : NULL;
-  if (both && !source_first)
+  LLVMValueRef source = NULL, other = NULL, address = NULL;
+  if (s->reads_esi && (!both || source_first))
+    source = element_address(l, insn, GPR_ESI, true, s->bytes, false);
+  if (source_first)
+    source = value_in_temporary(l, memory_load(l, type, source), "r14");
+  if (s->uses_edi)
+    address = element_address(l, insn, GPR_EDI, false, s->bytes, !s->compares);
+  if (s->compares)
+    other = memory_load(l, type, address);
+  if (both && !source_first) {
     other = value_in_temporary(l, other, "r14");
-  if (!source)
-    source = s->reads_esi ? memory_load(l, type, from) : gpr_read(l, GPR_EAX, s->bytes);
+    source = element_address(l, insn, GPR_ESI, true, s->bytes, false);
+  }
+  if (!source_first)
+    source = s->reads_esi ? memory_load(l, type, source) : gpr_read(l, GPR_EAX, s->bytes);
   if (s->kind == STRING_MOVS || s->kind == STRING_STOS)
     memory_store(l, address, source);
   for (unsigned reg = 0; reg < GPR_COUNT; reg++)

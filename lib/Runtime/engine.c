@@ -185,14 +185,39 @@ static bool needs_flags(guest_addr eip) {
   return engine.precise ? read || is_cut : read & ~engine.return_flags;
 }
 
+struct jump_cache_entry *engine_cached_jump(struct cpu_state *cpu, guest_addr eip) {
+  const unsigned first = jump_cache_index(eip);
+  for (unsigned other = 0; other < 2; other++)
+    if (eip && cpu->jump_cache[first ^ other].eip == eip)
+      return &cpu->jump_cache[first ^ other];
+  return NULL;
+}
+
+void engine_forget_jump(struct cpu_state *cpu, struct jump_cache_entry *entry) {
+  const bool is_of_zero = entry < cpu->jump_cache + 2; /* eip 0 is looked up there, and is never found */
+  __atomic_store_n(&entry->eip, is_of_zero ? JUMP_CACHE_NOBODY : 0, __ATOMIC_RELEASE);
+}
+
+/* The entry that eip has or, as the first to be looked at, gets. Who is there moves on to the other one, if that is not some
+ * other's first: else two that are at home would drive each other out by way of a third, which nobody asks for any more. */
+static struct jump_cache_entry *room_for_jump(struct cpu_state *cpu, guest_addr eip) {
+  const unsigned first = jump_cache_index(eip), other = first ^ 1;
+  struct jump_cache_entry *found = engine_cached_jump(cpu, eip), *cache = cpu->jump_cache;
+  if (found)
+    return found;
+  if (cache[first].eip > JUMP_CACHE_NOBODY &&
+      (cache[other].eip <= JUMP_CACHE_NOBODY || jump_cache_index(cache[other].eip) != other))
+    cache[other] = cache[first];
+  return &cache[first];
+}
+
 /* Code that may get hotter is entered from the jump cache by way of an exit, too, which counts. Engine lock held. */
 static uintptr_t cache_jump(struct cpu_state *cpu, guest_addr eip, uintptr_t host) {
-  struct jump_cache_entry *entry = &cpu->jump_cache[jump_cache_index(eip)];
   const bool reads_flags = needs_flags(eip);
   if (engine.options.tier != RUNTIME_TIER_LLVM && !unit_is_settled(eip))
     host = translate_exit(eip);
   if (eip)
-    *entry = (struct jump_cache_entry){.eip = eip, .reads_flags = reads_flags, .host = host};
+    *room_for_jump(cpu, eip) = (struct jump_cache_entry){.eip = eip, .reads_flags = reads_flags, .host = host};
   return host;
 }
 
@@ -261,10 +286,10 @@ uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot) {
 }
 
 /* What the jump cache has for eip, if it may be gone to; else 0. */
-static uintptr_t cached_jump(const struct cpu_state *cpu) {
-  const struct jump_cache_entry *entry = &cpu->jump_cache[jump_cache_index(cpu->eip)];
+static uintptr_t cached_jump(struct cpu_state *cpu) {
+  const struct jump_cache_entry *entry = engine_cached_jump(cpu, cpu->eip);
   const bool is_usual = !__atomic_load_n(&cpu->interrupt, __ATOMIC_ACQUIRE) && !careful_wanted(cpu);
-  return is_usual && cpu->eip && entry->eip == cpu->eip ? entry->host : 0;
+  return is_usual && entry ? entry->host : 0;
 }
 
 /* What is not in the jump cache, or is, but reads flags that may be older than the record. That is up to date wherever a unit
@@ -410,7 +435,8 @@ struct cpu_state *runtime_cpu_new(void *owner) {
   thread->frames_size = FRAMES_SIZE;
   thread->signal_stack = memory + GUARD_SIZE + FRAMES_SIZE;
   cpu_set_eflags(cpu, EFLAGS_ONE | EFLAGS_IF);
-  cpu->jump_cache[0].eip = 1; /* eip 0 is looked up there, and is never found */
+  for (unsigned i = 0; i < 2; i++)
+    engine_forget_jump(cpu, &cpu->jump_cache[i]);
   cpu->runtime_private = (uint64_t)(uintptr_t)thread;
   cpu->self = (uint64_t)(uintptr_t)cpu;
   cpu->owner = owner;

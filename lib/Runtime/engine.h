@@ -334,6 +334,11 @@ void stubs_init(void);
 uintptr_t stub_address(unsigned symbol);
 /* A jump to it. */
 uint8_t *stub_write_jump(uint8_t *at, uintptr_t target);
+/* The thread's entry of the jump cache for eip; NULL if there is none. Takes an entry's address away; other threads may be
+ * looking at it. Engine lock held, or by the thread itself. */
+struct jump_cache_entry *engine_cached_jump(struct cpu_state *cpu, guest_addr eip);
+void engine_forget_jump(struct cpu_state *cpu, struct jump_cache_entry *entry);
+
 /* The inline jump to eip in r13d, by the thread's jump cache. Where flags in the register file may be older than the record
  * it does not go to code that reads them: C brings them up to date first. */
 enum { PROBE_SIZE = 64 };

@@ -365,15 +365,11 @@ static void forget_place(guest_addr eip) {
   slots_link(place);
 }
 
-static void forget_entry(struct jump_cache_entry *entry, bool first) {
-  __atomic_store_n(&entry->eip, first ? 1 : 0, __ATOMIC_RELEASE);
-}
-
 static void forget_cached_jump(guest_addr eip) {
   for (struct engine_thread *thread = engine.threads; thread; thread = thread->next) {
-    struct jump_cache_entry *entry = &thread->cpu->jump_cache[jump_cache_index(eip)];
-    if (entry->eip == eip)
-      forget_entry(entry, entry == thread->cpu->jump_cache);
+    struct jump_cache_entry *entry = engine_cached_jump(thread->cpu, eip);
+    if (entry)
+      engine_forget_jump(thread->cpu, entry);
   }
 }
 
@@ -397,7 +393,7 @@ static void clear_jump_caches(void) {
   for (struct engine_thread *thread = engine.threads; thread; thread = thread->next)
     for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++)
       if (thread->cpu->jump_cache[i].eip)
-        forget_entry(&thread->cpu->jump_cache[i], i == 0);
+        engine_forget_jump(thread->cpu, &thread->cpu->jump_cache[i]);
 }
 
 static bool is_region(const struct code_unit *unit) { return unit->region; }

@@ -1,16 +1,48 @@
 /* What a guest sees of the command line: each argument asks for one thing.
  *   argv0        prints its own name       env NAME   prints a variable, or that it is unset
  *   deep N       uses N bytes of stack     exit N     ends with status N
- *   kill N       ends by signal N */
+ *   kill N       ends by signal N          collide N  calls functions whose places in the jump cache meet, N times */
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static __attribute__((noinline)) void use_stack(unsigned long size) {
   volatile char *space = __builtin_alloca(size);
   for (unsigned long at = size; at > 0; at -= at < 4096 ? at : 4096)
     space[at - 1] = 1;
+}
+
+enum { CODE_SIZE = 1 << 20, RET = 0xC3 };
+
+/* A place for a function with this index in the jump cache (Runtime/cpu_state.h), from `at` on. */
+static uint8_t *place(uint8_t *at, uint32_t index) {
+  while ((uint32_t)(uintptr_t)at * 0x9E3779B1u >> 20 != index)
+    at++;
+  *at = RET;
+  return at;
+}
+
+static void call_in_turn(uint8_t *one, uint8_t *other, unsigned long count) {
+  void (*volatile functions[])(void) = {(void (*)(void))(uintptr_t)one, (void (*)(void))(uintptr_t)other};
+  for (unsigned long i = 0; i < 2 * count; i++)
+    functions[i % 2]();
+}
+
+/* Two functions of one entry, and two of a pair's entries after a third was there. */
+static void collide(unsigned long count) {
+  enum { INDEX = 0x124 };
+  uint8_t *code = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (code == MAP_FAILED)
+    exit(1);
+  uint8_t *first = place(code, INDEX), *second = place(first + 1, INDEX), *third = place(second + 1, INDEX);
+  uint8_t *beside = place(code, INDEX + 1);
+  mprotect(code, CODE_SIZE, PROT_READ | PROT_EXEC);
+  call_in_turn(first, second, count);
+  call_in_turn(third, third, 1);
+  call_in_turn(first, beside, count);
 }
 
 int main(int argc, char **argv) {
@@ -19,6 +51,9 @@ int main(int argc, char **argv) {
     const char *ask = argv[i], *argument = i + 1 < argc ? argv[i + 1] : "";
     if (strcmp(ask, "argv0") == 0) {
       puts(argv[0]);
+    } else if (strcmp(ask, "collide") == 0) {
+      collide(strtoul(argument, NULL, 0));
+      i++;
     } else if (strcmp(ask, "deep") == 0) {
       use_stack(strtoul(argument, NULL, 0));
       i++;

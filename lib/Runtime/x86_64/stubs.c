@@ -34,21 +34,19 @@ static uint8_t *emit_near_jump(uint8_t *at, uintptr_t target) {
 
 uint8_t *stub_write_jump(uint8_t *at, uintptr_t target) { return emit_near_jump(at, target); }
 
-static uintptr_t slot_stub, miss_stub, return_miss_stub;
+/* second_stub: the target's other place, by whether flags may be older. */
+static uintptr_t slot_stub, second_stub[2], return_second_stub;
 
 static uint8_t *emit_jump_if_not(uint8_t *at, uintptr_t target) {
   at = EMIT(at, 0x0F, 0x85); /* jne target */
   return emit32(at, (uint32_t)(target - code_address(at) - 4));
 }
 
-/* The jump cache (cpu_state.h). Entry 0 never holds eip 0 (engine.c). */
-static uint8_t *write_probe(uint8_t *at, enum probe_flags flags, uintptr_t miss) {
+/* To the target if the jump cache's entry at r10 is eip's (cpu_state.h), and not one that reads flags which may be older; else to
+ * miss. */
+static uint8_t *write_entry_probe(uint8_t *at, enum probe_flags flags, uintptr_t miss) {
   const uint32_t table = offsetof(struct cpu_state, jump_cache);
-  at = EMIT(at, 0x45, 0x69, 0xD5); /* imul $factor,%r13d,%r10d */
-  at = emit32(at, JUMP_CACHE_FACTOR);
-  at = EMIT(at, 0x41, 0xC1, 0xEA, 32 - JUMP_CACHE_BITS); /* shr $…,%r10d */
-  at = EMIT(at, 0x41, 0xC1, 0xE2, 0x04);                 /* shl $4,%r10d */
-  at = EMIT(at, 0x65, 0x45, 0x39, 0xAA);                 /* cmp %r13d,%gs:table(%r10) */
+  at = EMIT(at, 0x65, 0x45, 0x39, 0xAA); /* cmp %r13d,%gs:table(%r10) */
   at = emit_jump_if_not(emit32(at, table), miss);
   if (flags == PROBE_FLAGS_OLDER) {
     at = EMIT(at, 0x65, 0x41, 0x83, 0xBA); /* cmpl $0,%gs:table+4(%r10) */
@@ -59,7 +57,20 @@ static uint8_t *write_probe(uint8_t *at, enum probe_flags flags, uintptr_t miss)
   return emit32(at, table + offsetof(struct jump_cache_entry, host));
 }
 
-uint8_t *stub_write_probe(uint8_t *at, enum probe_flags flags) { return write_probe(at, flags, miss_stub); }
+static uint8_t *write_probe(uint8_t *at, enum probe_flags flags, uintptr_t second) {
+  at = EMIT(at, 0x45, 0x69, 0xD5); /* imul $factor,%r13d,%r10d */
+  at = emit32(at, JUMP_CACHE_FACTOR);
+  at = EMIT(at, 0x41, 0xC1, 0xEA, 32 - JUMP_CACHE_BITS); /* shr $…,%r10d */
+  at = EMIT(at, 0x41, 0xC1, 0xE2, 0x04);                 /* shl $4,%r10d */
+  return write_entry_probe(at, flags, second);
+}
+
+uint8_t *stub_write_probe(uint8_t *at, enum probe_flags flags) { return write_probe(at, flags, second_stub[flags]); }
+
+/* From a probe that failed, with its entry at r10: the other entry of the pair. */
+static uint8_t *write_second_probe(uint8_t *at, enum probe_flags flags, uintptr_t miss) {
+  return write_entry_probe(EMIT(at, 0x41, 0x83, 0xF2, 16), flags, miss); /* xor $16,%r10d */
+}
 
 static uint8_t *emit_rip32(uint8_t *at, const void *target) {
   return emit32(at, (uint32_t)((uintptr_t)target - code_address(at) - 4));
@@ -108,12 +119,18 @@ void stubs_init(void) {
   at = EMIT(at, 0x4C, 0x8D, 0x15); /* lea slots(%rip),%r10 */
   at = emit_rip32(at, code_cache.slot);
   at = EMIT(at, 0x43, 0xFF, 0x24, 0xDA); /* jmp *(%r10,%r11,8) */
-  miss_stub = code_address(at);
+  const uintptr_t miss = code_address(at);
   at = emit_far_jump(at, enter_dispatch_miss);
   stubs[STENCIL_LEAVE] = code_address(at);
   at = emit_far_jump(at, enter_leave);
-  return_miss_stub = code_address(at);
+  const uintptr_t return_miss = code_address(at);
   at = emit_far_jump(at, enter_return_miss);
+  for (unsigned flags = 0; flags < 2; flags++) {
+    second_stub[flags] = code_address(at);
+    at = write_second_probe(at, (enum probe_flags)flags, miss);
+  }
+  return_second_stub = code_address(at);
+  at = write_second_probe(at, PROBE_FLAGS_OLDER, return_miss);
   uintptr_t helper_stub = code_address(at);
   at = emit_far_jump(at, enter_helper);
   stubs[STENCIL_DISPATCH] = code_address(at);
@@ -121,7 +138,7 @@ void stubs_init(void) {
   stubs[STENCIL_MISPAIRED] = code_address(at);
   at = EMIT(at, 0x65, 0x48, 0x8B, 0x24, 0x25); /* mov %gs:frame_base,%rsp */
   at = emit32(at, offsetof(struct cpu_state, frame_base));
-  at = write_probe(at, PROBE_FLAGS_OLDER, return_miss_stub);
+  at = write_probe(at, PROBE_FLAGS_OLDER, return_second_stub);
   for (unsigned h = 0; h < HELPER_COUNT; h++) {
     stubs[STENCIL_HELPER + h] = code_address(at);
     at = EMIT(at, 0x41, 0xBB); /* mov $h,%r11d */

@@ -160,6 +160,8 @@ void xmm_write(struct lifter *l, unsigned reg, LLVMValueRef value);      /* any 
 /* The base of a segment. Of FS and GS in usual code #GP, if the selector is null or `bytes` bytes at the offset go
  * beyond the end, which is that of the address space; NULL: they do not. */
 LLVMValueRef segment_base(struct lifter *l, enum segment segment, LLVMValueRef offset, unsigned bytes);
+/* #GP if so many bytes from the offset on go beyond the end of FS or GS. */
+void segment_check(struct lifter *l, enum segment segment, LLVMValueRef offset, unsigned bytes);
 /* The linear address of `bytes` bytes at an offset in a segment: with MODE_SEGMENTS checked, and the base added;
  * else the offset itself. */
 LLVMValueRef segment_address(struct lifter *l, enum segment segment, LLVMValueRef offset, unsigned bytes, bool write);

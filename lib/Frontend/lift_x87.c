@@ -84,14 +84,28 @@ static void lift_fldenv(struct lifter *l, const struct insn *insn) {
   control_helper(l, size == 14 || size == 94 ? HELPER_fpu_loaded16 : HELPER_fpu_loaded, insn_eip_value(l, insn));
 }
 
+/* Ten bytes go as eight and two. The first must be there before it matters where the others are in the segment. */
+static void check_rest(struct lifter *l, const struct insn *insn, unsigned i, LLVMValueRef address) {
+  const enum segment segment = (enum segment)(insn->form.op[i].segment - 1);
+  const unsigned unit = insn_access_unit(&insn->form, i), rest = insn->form.op[i].size - unit;
+  if (segment < SEG_FS || l->is_foreign || rest > unit || insn->form.attributes & INSN_ADDRESS16)
+    return;
+  memory_load(l, l->i64, address);
+  LLVMValueRef offset = LLVMBuildAdd(l->builder, operand_offset(l, insn, i), lifter_const(l, 4, unit), "");
+  segment_check(l, segment, offset, rest);
+}
+
 /* An x87 instruction with an operand by fs, gs or cs, of which the FPU remembers the linear address. */
 static void lift_in_segment(struct lifter *l, const struct insn *insn) {
   const struct operand *op = insn->form.op;
   for (unsigned i = 0; i < 2 && !(l->mode & MODE_SEGMENTS); i++)
     if (op[i].kind == OPERAND_MEMORY && op[i].segment) {
       const size_t note = offsetof(struct cpu_state, fpu_operand);
+      LLVMValueRef address = operand_address(l, insn, i);
+      if (insn_access_unit(&insn->form, i) < op[i].size)
+        check_rest(l, insn, i, address);
       state_store(l, note + 4, lifter_const(l, 4, op[i].segment));
-      state_store(l, note, operand_address(l, insn, i));
+      state_store(l, note, address);
     }
   lift_passthrough(l, insn);
 }

@@ -271,6 +271,15 @@ static LLVMValueRef guarded_base(struct lifter *l, enum segment segment, LLVMVal
   return load;
 }
 
+static LLVMValueRef is_beyond(struct lifter *l, LLVMValueRef offset, unsigned bytes) {
+  return LLVMBuildICmp(l->builder, LLVMIntUGT, offset, lifter_const(l, 4, (uint32_t)-bytes), "");
+}
+
+void segment_check(struct lifter *l, enum segment segment, LLVMValueRef offset, unsigned bytes) {
+  LLVMValueRef base = guarded_base(l, segment, is_beyond(l, offset, bytes));
+  LLVMSetVolatile(base, true); /* nobody wants its value */
+}
+
 LLVMValueRef segment_base(struct lifter *l, enum segment segment, LLVMValueRef offset, unsigned bytes) {
   if (segment < SEG_FS || l->is_foreign || l->mode & MODE_SEGMENTS)
     return state_load(l, offsetof(struct cpu_state, segment_base) + 4 * segment, l->i32);
@@ -279,8 +288,7 @@ LLVMValueRef segment_base(struct lifter *l, enum segment segment, LLVMValueRef o
   l->limit_checked = true;
   if (l->setting == LIFT_STENCIL)
     offset = in_temporary(l, offset, "={r11},0");
-  LLVMValueRef last = lifter_const(l, 4, (uint32_t)-bytes);
-  return guarded_base(l, segment, LLVMBuildICmp(l->builder, LLVMIntUGT, offset, last, ""));
+  return guarded_base(l, segment, is_beyond(l, offset, bytes));
 }
 
 LLVMValueRef segment_address(struct lifter *l, enum segment segment, LLVMValueRef offset, unsigned bytes, bool write) {

@@ -272,6 +272,8 @@ static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unkn
     } else {
       if (insn->flow == FLOW_RETURN)
         *unknown &= work->options->return_flags;
+      else if (insn->flow == FLOW_JUMP_INDIRECT || insn->flow == FLOW_CALL_INDIRECT)
+        *unknown &= work->options->records ? 0 : FLAGS_ALL;
       break;
     }
   }
@@ -492,6 +494,10 @@ static bool returns_by_jump(const struct unit *unit, const struct block *block) 
 
 /* --- Live flags --- */
 
+/* At an indirect jump or call. With records nothing has to be in the register file there: who reads flags gets them from the
+ * record (find_older_flags). */
+static uint8_t live_at_indirect(const struct work *work) { return work->options->records ? 0 : FLAGS_ALL; }
+
 /* What is live after the last instruction of a block, by the way it leaves. */
 static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, const struct block *block) {
   const struct insn *last = &work->unit->insn[block->first + block->count - 1];
@@ -504,6 +510,7 @@ static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, con
   case FLOW_RETURN:
     return returns_by_jump(work->unit, block) ? FLAGS_ALL : work->options->return_flags;
   case FLOW_JUMP_INDIRECT:
+    return live_at_indirect(work);
   case FLOW_TRAP:
     return FLAGS_ALL;
   default:
@@ -534,7 +541,7 @@ static void find_call_liveness(struct work *work) {
     const struct insn *insn = &unit->insn[i];
     if (!is_call(insn))
       continue;
-    unit->live[i] = insn->flow == FLOW_CALL ? peek(work, insn->target) : FLAGS_ALL;
+    unit->live[i] = insn->flow == FLOW_CALL ? peek(work, insn->target) : live_at_indirect(work);
     bool is_cut;
     uint8_t read = survey(work, insn_next(insn), &is_cut);
     if (is_cut && work->options->records)
@@ -567,11 +574,8 @@ static bool is_address_arithmetic(const struct insn *writer, const struct insn *
 }
 
 static bool leads_out_of_sight(const struct work *work, const struct insn *insn) {
-  const bool records = work->options->records;
   bool is_cut = false;
-  if (insn->flow == FLOW_CALL)
-    return !survey(work, insn->target, &is_cut) && !(is_cut && records);
-  return insn->flow == FLOW_CALL_INDIRECT || (insn->flow == FLOW_JUMP_INDIRECT && !records);
+  return insn->flow != FLOW_CALL || (!survey(work, insn->target, &is_cut) && !(is_cut && work->options->records));
 }
 
 static void forget_address_flags(struct work *work) {

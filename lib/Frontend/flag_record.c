@@ -49,7 +49,7 @@ uint8_t flag_record_kept(const struct insn *insn) {
 }
 
 /* The fields of the number: */
-enum { OPERATION = 7, SIZE_SHIFT = 3, SIZE = 3, FIRST_HIGH = 1 << 5, SECOND_HIGH = 1 << 6, IMMEDIATE = 1 << 7, IMMEDIATE_SHIFT = 16 };
+enum { OPERATION = 7, SIZE_SHIFT = 3, SIZE = 3, FIRST_HIGH = 1 << 5, SECOND_HIGH = 1 << 6, IMMEDIATE = 1 << 7, SAME = 1 << 8, IMMEDIATE_SHIFT = 16 };
 enum operation { OPERATION_ADD = 1, OPERATION_SUB, OPERATION_AND, OPERATION_OR, OPERATION_XOR };
 
 static enum operation operation_of(const struct insn *insn) {
@@ -75,6 +75,8 @@ uint32_t flag_record_operation(const struct insn *insn) {
   const struct operand *op = insn->form.op;
   uint32_t number = operation_of(insn) | (uint32_t)__builtin_ctz(op[0].size) << SIZE_SHIFT;
   number |= (is_high_byte(&op[0]) ? FIRST_HIGH : 0) | (is_high_byte(&op[1]) ? SECOND_HIGH : 0);
+  if (op[0].kind == OPERAND_GPR && op[1].kind == OPERAND_GPR && op[0].reg == op[1].reg)
+    return number | SAME;
   if (op[1].kind != OPERAND_IMMEDIATE)
     return number;
   const uint32_t immediate = insn->imm[op[1].hole];
@@ -83,10 +85,14 @@ uint32_t flag_record_operation(const struct insn *insn) {
 
 bool flag_record_has_immediate(uint32_t number) { return number & IMMEDIATE; }
 
+bool flag_record_is_of_one(uint32_t number) { return !(number & IMMEDIATE) && number & SAME; }
+
 uint32_t flag_record_eflags(uint32_t number, uint32_t first, uint32_t second) {
   const uint32_t sign = 1u << ((8u << (number >> SIZE_SHIFT & SIZE)) - 1), mask = sign | (sign - 1);
   if (number & IMMEDIATE)
     second = (uint32_t)((int32_t)number >> IMMEDIATE_SHIFT);
+  else if (number & SAME)
+    second = first;
   const uint32_t a = (number & FIRST_HIGH ? first >> 8 : first) & mask;
   const uint32_t b = (number & SECOND_HIGH ? second >> 8 : second) & mask;
   uint32_t result, carry = 0, overflow = 0, adjust = 0;

@@ -3,7 +3,7 @@
  * A guest with a handler that is shown the context of a fault may see all flags there, those too that no
  * instruction reads. Keeping all six at every instruction costs some twenty host instructions each. So
  * translated code keeps in the register file where the flags come from: the operation and its
- * operands' values, two or three stores. Only when a fault is shown to the guest are flags made of them
+ * operands' values, one to three stores. Only when a fault is shown to the guest are flags made of them
  * (docs/flags.md).
  *
  * This is possible for the common instructions, those of two operands that write all flags and no memory.
@@ -33,6 +33,8 @@ uint8_t flag_record_kept(const struct insn *insn);
  * immediate. */
 uint32_t flag_record_operation(const struct insn *insn);
 bool flag_record_has_immediate(uint32_t operation);
+/* Are both operands one register? Then only the first is recorded. */
+bool flag_record_is_of_one(uint32_t operation);
 
 /* EFLAGS bits of the six flags. The operands' values are as recorded: a register that is part of a larger one is taken
  * out of it here. */

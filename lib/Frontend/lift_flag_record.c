@@ -13,7 +13,7 @@ static LLVMValueRef recorded(struct lifter *l, const struct insn *insn, unsigned
 
 static void record_operands(struct lifter *l, const struct insn *insn, enum operand_kind kind) {
   for (unsigned i = 0; i < 2; i++)
-    if (operand_is(insn, i, kind))
+    if (operand_is(insn, i, kind) && !(i && flag_record_is_of_one(flag_record_operation(insn))))
       state_store(l, offsetof(struct cpu_state, flag_operand) + 4 * i, recorded(l, insn, i));
 }
 

@@ -78,7 +78,10 @@ struct cpu_state {
   uint8_t reserved;
   uint32_t eflags_rest;             /* EFLAGS bits that no field above holds; EFLAGS_ONE and IF set */
   uint32_t segment_base[SEG_COUNT]; /* bytes added to an offset; 0 for flat segments */
-  uint16_t segment_selector[SEG_COUNT];
+  /* Where the flags that a fault shows come from: the operation that set them, and its operands
+   * (Frontend/flag_record.h). 0: they are in the fields above. Written often: an offset of one byte. */
+  uint32_t flag_operation;
+  uint32_t flag_operand[2];
   uint32_t interrupt; /* non-zero: leave translated code at the next safe point (atomic access) */
   uint32_t helper_argument; /* of the helper that takes one (Runtime/helpers.h) */
   uint8_t xmm[8][16] __attribute__((aligned(16)));
@@ -95,17 +98,13 @@ struct cpu_state {
   /* Bits 128-255 of ymm0-7. Code that makes one of them non-zero calls runtime_use_ymm(). */
   uint8_t ymm_high[8][16] __attribute__((aligned(16)));
 
+  uint16_t segment_selector[SEG_COUNT];
   struct jump_cache_entry jump_cache[JUMP_CACHE_SIZE];
 
   /* Segments that are not flat (Runtime/careful.c): a bit for each register that usual code is wrong for.
    * The bounds of the others are not looked at while there is no such bit, and all are right once there is. */
   uint32_t segments_special;
   struct segment_bounds segment_bounds[SEG_COUNT];
-
-  /* Where the flags that a fault shows come from: the operation that set them, and its operands
-   * (Frontend/flag_record.h). 0: they are in the fields above. */
-  uint32_t flag_operation;
-  uint32_t flag_operand[2];
 
   /* What an x87 operand's linear address does not tell: the segment of the last one by FS, GS or CS; FPU_OPERAND_LOADED if
    * it is an offset that the guest has loaded, together with a selector. */
@@ -139,7 +138,7 @@ CPU_STATE_OFFSET(of, 41);
 CPU_STATE_OFFSET(df, 42);
 CPU_STATE_OFFSET(eflags_rest, 44);
 CPU_STATE_OFFSET(segment_base, 48);
-CPU_STATE_OFFSET(segment_selector, 72);
+CPU_STATE_OFFSET(flag_operation, 72);
 CPU_STATE_OFFSET(interrupt, 84);
 CPU_STATE_OFFSET(helper_argument, 88);
 CPU_STATE_OFFSET(xmm, 96);
@@ -150,7 +149,7 @@ CPU_STATE_OFFSET(redirect, 248);
 CPU_STATE_OFFSET(runtime_private, 256);
 CPU_STATE_OFFSET(self, 264);
 CPU_STATE_OFFSET(ymm_high, 288);
-CPU_STATE_OFFSET(jump_cache, 416);
+CPU_STATE_OFFSET(segment_selector, 416);
 
 /* EFLAGS as one 32-bit value, from and to the fields. */
 static inline uint32_t cpu_eflags(const struct cpu_state *cpu) {

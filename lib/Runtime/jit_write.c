@@ -63,7 +63,8 @@ static const struct field {
     FIELD(reserved, 1, 1),
     FIELD(eflags_rest, 4, 1),
     FIELD(segment_base, 4, SEG_COUNT),
-    FIELD(segment_selector, 2, SEG_COUNT),
+    FIELD(flag_operation, 4, 1),
+    FIELD(flag_operand, 4, 2),
     FIELD(interrupt, 4, 1),
     FIELD(helper_argument, 4, 1),
     {"padding", offsetof(struct cpu_state, helper_argument) + 4, 4, 1},
@@ -77,6 +78,7 @@ static const struct field {
     FIELD(owner, 8, 1),
     {"padding", offsetof(struct cpu_state, owner) + 8, 8, 1},
     FIELD(ymm_high, 16, 8),
+    FIELD(segment_selector, 2, SEG_COUNT),
 };
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
 _Static_assert(offsetof(struct cpu_state, xmm) == offsetof(struct cpu_state, helper_argument) + 8, "padding");

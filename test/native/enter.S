@@ -11,11 +11,11 @@ native_enter:
   movb $1, (%rsi)
   cmpl $0, 84(%rdi)
   jne native_enter_interrupted
-  movzwl 78(%rdi), %eax /* ds */
+  movzwl 422(%rdi), %eax /* ds */
   mov %eax, %ds
-  movzwl 72(%rdi), %eax /* es */
+  movzwl 416(%rdi), %eax /* es */
   mov %eax, %es
-  movzwl 82(%rdi), %eax /* gs; fs stays the host's */
+  movzwl 426(%rdi), %eax /* gs; fs stays the host's */
   mov %eax, %gs
   movl 68(%rdi), %eax
   wrgsbase %rax
@@ -27,12 +27,12 @@ native_enter:
   movups 176(%rdi), %xmm5
   movups 192(%rdi), %xmm6
   movups 208(%rdi), %xmm7
-  movzwl 76(%rdi), %eax
+  movzwl 420(%rdi), %eax
   push %rax /* ss */
   movl 16(%rdi), %eax
   push %rax /* esp */
   push %rdx /* eflags */
-  movzwl 74(%rdi), %eax
+  movzwl 418(%rdi), %eax
   push %rax /* cs */
   movl 32(%rdi), %eax
   push %rax /* eip */

@@ -26,10 +26,12 @@ static uint8_t rex(unsigned reg, unsigned base, unsigned index) {
   return (uint8_t)(REX | (reg & 8 ? REX_R : 0) | (index & 8 ? REX_X : 0) | (base & 8 ? REX_B : 0));
 }
 
+_Static_assert(offsetof(struct cpu_state, flag_operand) + 8 <= INT8_MAX, "offsets of one byte");
+
 /* mov %reg,%gs:offset */
 static uint8_t *emit_store(uint8_t *at, unsigned reg, uint32_t offset) {
-  const uint8_t code[] = {GS, rex(reg, ZERO, 0), 0x89, (uint8_t)(0x80 | (reg & 7) << 3 | (ZERO & 7))};
-  return emit32(emit_bytes(at, code, sizeof code), offset);
+  const uint8_t code[] = {GS, rex(reg, ZERO, 0), 0x89, (uint8_t)(0x40 | (reg & 7) << 3 | (ZERO & 7)), (uint8_t)offset};
+  return emit_bytes(at, code, sizeof code);
 }
 
 /* mov %gs:offset,%r10d */
@@ -40,8 +42,8 @@ static uint8_t *emit_load(uint8_t *at, uint32_t offset) {
 
 /* movl $value,%gs:offset */
 static uint8_t *emit_set(uint8_t *at, uint32_t offset, uint32_t value) {
-  const uint8_t code[] = {GS, rex(0, ZERO, 0), 0xC7, 0x80 | (ZERO & 7)};
-  return emit32(emit32(emit_bytes(at, code, sizeof code), offset), value);
+  const uint8_t code[] = {GS, rex(0, ZERO, 0), 0xC7, 0x40 | (ZERO & 7), (uint8_t)offset};
+  return emit32(emit_bytes(at, code, sizeof code), value);
 }
 
 /* The memory operand's value into r10, by an access like the instruction's own. */
@@ -90,7 +92,7 @@ uint8_t *flag_record_write(uint8_t *at, const struct insn *insn, int32_t stack) 
     if (op[i].kind == OPERAND_MEMORY)
       at = emit_operand(at, insn, &op[i], stack, offset[i]);
   for (unsigned i = 0; i < 2; i++)
-    if (op[i].kind == OPERAND_GPR)
+    if (op[i].kind == OPERAND_GPR && !(i && flag_record_is_of_one(operation)))
       at = emit_operand(at, insn, &op[i], stack, offset[i]);
     else if (op[i].kind == OPERAND_IMMEDIATE && !flag_record_has_immediate(operation))
       at = emit_set(at, offset[i], insn->imm[op[i].hole]);

@@ -247,6 +247,9 @@ static bool make_blocks(struct work *work) {
 
 /* --- Liveness ----------------------------------------------------------------------------------- */
 
+/* With records whoever is returned to asks for flags (reads_return). */
+static uint8_t live_at_return(const struct discover_options *options) { return options->records ? 0 : options->return_flags; }
+
 /* Looks a few instructions deep from eip: the flags that are read there before they are written;
  * *unknown gets those that are neither as far as it looked, *last the last instruction seen. */
 static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unknown, guest_addr *last) {
@@ -271,7 +274,7 @@ static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unkn
       eip = insn_next(insn);
     } else {
       if (insn->flow == FLOW_RETURN)
-        *unknown &= work->options->return_flags;
+        *unknown &= live_at_return(work->options);
       else if (insn->flow == FLOW_JUMP_INDIRECT || insn->flow == FLOW_CALL_INDIRECT)
         *unknown &= work->options->records ? 0 : FLAGS_ALL;
       break;
@@ -508,7 +511,7 @@ static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, con
   case FLOW_JUMP:
     return live_into(work, block_in, block->taken, last->target);
   case FLOW_RETURN:
-    return returns_by_jump(work->unit, block) ? FLAGS_ALL : work->options->return_flags;
+    return returns_by_jump(work->unit, block) ? FLAGS_ALL : live_at_return(work->options);
   case FLOW_JUMP_INDIRECT:
     return live_at_indirect(work);
   case FLOW_TRAP:
@@ -543,10 +546,11 @@ static void find_call_liveness(struct work *work) {
       continue;
     unit->live[i] = insn->flow == FLOW_CALL ? peek(work, insn->target) : live_at_indirect(work);
     bool is_cut;
-    uint8_t read = survey(work, insn_next(insn), &is_cut);
-    if (is_cut && work->options->records)
-      read = FLAGS_ALL;
-    unit->needs_return_flags |= read & (uint8_t)~work->options->return_flags;
+    const uint8_t read = survey(work, insn_next(insn), &is_cut);
+    if (work->options->records)
+      unit->reads_return[i] = read || is_cut;
+    else
+      unit->needs_return_flags |= read & (uint8_t)~work->options->return_flags;
   }
 }
 
@@ -734,6 +738,7 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
   memset(unit->live, 0, work.count);
   memset(unit->record, FLAG_RECORD_NONE, work.count);
   memset(unit->older, 0, work.count);
+  memset(unit->reads_return, 0, work.count);
   if (!make_blocks(&work)) {
     struct discover_options stretch = *options;
     stretch.follow = false; /* one stretch does not overlap itself */

@@ -39,7 +39,9 @@ struct unit {
   struct insn insn[UNIT_INSN_LIMIT];
   uint8_t live[UNIT_INSN_LIMIT]; /* FLAGS_* that are read after the instruction */
   uint8_t record[UNIT_INSN_LIMIT]; /* enum flag_record; with options.records */
-  bool older[UNIT_INSN_LIMIT]; /* at indirect jumps and calls: flags may be older than the record; with options.records */
+  /* With options.records: at indirect jumps and calls, flags may be older than the record; at calls, code behind them reads
+   * flags, or leaves some as they were, which have to be taken out of the record when the callee has returned. */
+  bool older[UNIT_INSN_LIMIT], reads_return[UNIT_INSN_LIMIT];
   struct block block[UNIT_BLOCK_LIMIT];
   uint8_t needs_return_flags; /* FLAGS_*: code after a call reads them, and return_flags lacks them */
   bool fetch_fault;        /* the last instruction of some block could not be fetched whole: at … */
@@ -52,7 +54,7 @@ struct discover_options {
   void *context;
   /* Is there code for eip already, that this unit should go to rather than have its own? NULL: no. */
   bool (*has_code)(guest_addr eip);
-  uint8_t return_flags; /* FLAGS_* that are live at returns */
+  uint8_t return_flags; /* FLAGS_* that are live at returns; without records */
   bool precise;      /* flags are live at every instruction that can fault */
   bool records;      /* what such an instruction shows of flags is in a record (flag_record.h) */
   unsigned insn_limit; /* at most UNIT_INSN_LIMIT */

@@ -320,7 +320,8 @@ static void lift_thunk(struct lifter *l, const struct insn *insn, unsigned reg) 
 
 /* What is left to the code outside though it has a family function: environments, which a helper corrects
  * when they have been stored (and exceptions masked), and repeated string instructions that are done element
- * by element. Other instructions that call helpers are met in control.c, before they have changed anything.
+ * by element. Calls behind which flags are read are left, too (reads_return). Other instructions that call helpers are met in
+ * control.c, before they have changed anything.
  */
 static bool is_left(const struct insn *insn) {
   const uint8_t attributes = insn->form.attributes;
@@ -372,7 +373,7 @@ static void lift_insn(struct lifter *l, const struct insn *insn) {
   memcpy(l->xmm_before, l->xmm, sizeof l->xmm);
   memcpy(region->flag_before, l->flag, sizeof l->flag);
   region->dirty_before = l->flags_dirty;
-  if (!lift || is_left(insn)) {
+  if (!lift || is_left(insn) || region->source->unit.reads_return[region->insn]) {
     region_leave(l);
   } else if (region->source->thunk[region->insn]) {
     lift_thunk(l, insn, region->source->thunk[region->insn] - 1u);

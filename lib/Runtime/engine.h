@@ -353,6 +353,8 @@ uint8_t *stub_write_frame_probe(uint8_t *at, uint32_t frame_size);
 uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts);
 /* eip to r13d, and a jump to the helper. */
 uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper);
+/* A call of the helper, where r13d is eip. */
+uint8_t *stub_write_helper_call(uint8_t *at, unsigned helper);
 
 /* Host numbers of the registers that the guest's are pinned to (docs/guest-abi.md). */
 extern const uint8_t host_register[GPR_COUNT];

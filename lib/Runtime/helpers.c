@@ -51,6 +51,8 @@ static void helper_trap_db(struct cpu_state *cpu) { raise_trap(cpu, TRAP_DB, 0, 
 static void helper_trap_bp(struct cpu_state *cpu) { raise_trap(cpu, TRAP_BP, 0, 0); }
 static void helper_trap_of(struct cpu_state *cpu) { raise_trap(cpu, TRAP_OF, 0, 0); }
 
+static void helper_show_flags(struct cpu_state *cpu) { flag_record_read(cpu); }
+
 static void helper_uncompiled(struct cpu_state *cpu) {
   struct insn insn;
   careful_decode(cpu, &insn);

@@ -43,6 +43,7 @@
   X(xrstor)                                                                                                  \
   X(xgetbv)                                                                                                  \
   X(far)          /* far call, jmp, ret, iret: decodes the instruction at eip itself */                      \
+  X(show_flags)   /* flags go from the record to the register file (docs/flags.md); changes nothing else */      \
   X(uncompiled)   /* the lifter does not know the instruction at eip: #UD with one log line */
 
 enum helper {

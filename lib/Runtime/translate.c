@@ -33,6 +33,7 @@ static struct {
   uint8_t *code, *at;
   unsigned block; /* being emitted, or the last one */
   bool void_after; /* behind the instruction being emitted there is no flag record any more */
+  bool show_flags_after; /* behind it, a call, flags are taken out of the record */
   bool large;
 } work;
 
@@ -212,6 +213,11 @@ static void patch_jump(const struct stencil_reloc *reloc, uint8_t *field, const 
   }
 }
 
+static bool reads_return(const struct insn *call) {
+  const unsigned i = work.options.records ? insn_number(call->eip) : work.unit.insn_count;
+  return i < work.unit.insn_count && work.unit.reads_return[i];
+}
+
 static void note_insn(guest_addr eip, int16_t stack) {
   work.insn[work.insn_count++] =
       (struct unit_insn){(uint16_t)(work.at - work.code), (uint16_t)(eip - work.unit.low), stack};
@@ -296,15 +302,15 @@ static void emit_record(const struct selected *piece) {
 static void end_insn(void) {
   if (work.void_after)
     work.at = flag_record_write_void(work.at);
-  work.void_after = false;
+  if (work.show_flags_after)
+    work.at = stub_write_helper_call(work.at, HELPER_show_flags);
+  work.void_after = work.show_flags_after = false;
 }
 
 static void copy_piece(const struct selected *piece, const struct block *block) {
   const struct stencil *stencil = piece->stencil;
-  if (piece->starts) {
-    end_insn();
+  if (piece->starts)
     note_insn(piece->eip, piece->stack);
-  }
   if (piece->starts && work.options.records && !piece->adjust)
     emit_record(piece);
   if (!stencil) {
@@ -366,6 +372,9 @@ static void copy_piece(const struct selected *piece, const struct block *block) 
       store_pc32(code + reloc->offset + (reloc->offset > stencil->memory.modrm ? growth : 0), reloc->addend,
                  code_address(end));
   }
+  const struct insn *last = &piece->insn[piece->count - 1];
+  if (last->flow == FLOW_CALL || last->flow == FLOW_CALL_INDIRECT)
+    work.show_flags_after = reads_return(last);
   work.at = probe ? stub_write_probe(end - 5, flags_at(&piece->insn[piece->count - 1])) : end;
 }
 
@@ -403,6 +412,8 @@ static unsigned gap_before_jumps(unsigned first) {
 }
 
 static void emit_piece(const struct selected *piece, const struct block *block) {
+  if (piece->starts)
+    end_insn();
   uint8_t *const at = work.at;
   const unsigned insn_count = work.insn_count, fixup_count = work.fixup_count;
   copy_piece(piece, block);

@@ -396,8 +396,13 @@ static void return_flags_are_noticed(void **state) {
   struct discover_options records = {.follow = true, .records = true};
   assert_true(discover_bytes(keeps, sizeof keeps, FOLLOW));
   assert_int_equal(unit.needs_return_flags, FLAGS_NONE);
+  assert_false(unit.reads_return[0]);
   assert_true(discover_bytes(keeps, sizeof keeps, records));
-  assert_int_equal(unit.needs_return_flags, FLAGS_C);
+  assert_true(unit.reads_return[0]); /* it is this call's affair: nobody else keeps them */
+  assert_int_equal(unit.needs_return_flags, FLAGS_NONE);
+  records.return_flags = FLAGS_ALL;
+  DISCOVER(records, 0x39, 0xC8, 0xC3); /* cmp; ret */
+  assert_int_equal(live_after(0), 0);
   /* The same behind an indirect call, and a few instructions on. */
   DISCOVER(FOLLOW, 0xFF, 0xD0, 0x89, 0xC1, 0x8D, 0x40, 0x01, 0x0F, 0x92, 0xC1, 0xC3);
   assert_true(unit.needs_return_flags);

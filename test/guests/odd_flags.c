@@ -11,7 +11,7 @@
 
 #include "rain.h"
 
-unsigned returned_later(unsigned), jumped(unsigned), called(unsigned), passed_on(unsigned), kept(unsigned), popped(unsigned),
+unsigned shifted(unsigned), tabled(unsigned), returned_later(unsigned), jumped(unsigned), called(unsigned), passed_on(unsigned), kept(unsigned), popped(unsigned),
     replaced(unsigned), switched(unsigned), returned_far(unsigned);
 
 __asm__(".text\n"
@@ -62,6 +62,25 @@ __asm__(".text\n"
         ".globl fault_over\nfault_over: ret\n"
         "1: mov $0,%ecx\n  cmp $4,%eax\n  ret\n"
 
+        /* All flags, left as they were by a shift by 0 behind a call. */
+        ".globl shifted\nshifted: mov 4(%esp),%eax\n"
+        "  call 1f\n"
+        "  shr %cl,%edx\n"
+        "  jmp fault_here\n"
+        "1: mov $0,%ecx\n  cmp $4,%eax\n  ret\n"
+
+        /* Flags that a jump by a table takes along, as does one in the way of a call. */
+        ".globl tabled\ntabled: mov 4(%esp),%eax\n"
+        "  cmp $5,%eax\n"
+        "  jmp *3f\n"
+        "1: FLAGS\n  mov %eax,%edx\n"
+        "  sub $7,%ecx\n"
+        "  call 2f\n"
+        "  add %edx,%eax\n  ret\n"
+        "2: jmp *4f\n"
+        "5: FLAGS\n  ret\n"
+        "  .data\n3: .long 1b\n4: .long 5b\n  .text\n"
+
         /* Returns of what the same block has stored. */
         ".globl popped\npopped: mov 4(%esp),%eax\n"
         "  cmp $6,%eax\n"
@@ -97,10 +116,11 @@ __asm__(".text\n"
         "2: FLAGS\n  ret\n"
         "1: cmp $5,%eax\n  ret\n");
 
+/* Often enough for the code to get hot. */
 static unsigned sum_of(unsigned (*function)(unsigned)) {
   unsigned sum = 0;
-  for (unsigned i = 0; i < 10; i++)
-    sum = sum * 31 + function(i);
+  for (unsigned i = 0; i < 2000; i++)
+    sum = sum * 31 + function(i % 10);
   return sum;
 }
 
@@ -118,14 +138,20 @@ static unsigned faults(unsigned n) {
   return seen;
 }
 
+static unsigned faults_shifted(unsigned n) {
+  shifted(n);
+  return seen;
+}
+
 int main(int argc, char **argv) {
   static const struct {
     const char *name;
     unsigned (*function)(unsigned);
   } handled[] = {{"returned later", returned_later}, {"jumped", jumped},     {"called", called}, {"passed on", passed_on},
                  {"popped", popped},                 {"replaced", replaced}, {"switched", switched}, {"kept", faults},
+                 {"shifted", faults_shifted},        {"tabled", tabled},
                  {"returned far", returned_far}},
-    usual[] = {{"popped", popped}, {"replaced", replaced}, {"switched", switched}, {"returned far", returned_far},
+    usual[] = {{"tabled", tabled}, {"popped", popped}, {"replaced", replaced}, {"switched", switched}, {"returned far", returned_far},
                {"returned later", returned_later}};
   const struct sigaction show = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
   rain_begin(argc, argv);

@@ -111,6 +111,11 @@ uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper) {
   return emit_near_jump(at, stubs[STENCIL_HELPER + helper]);
 }
 
+uint8_t *stub_write_helper_call(uint8_t *at, unsigned helper) {
+  at = EMIT(at, 0xE8);
+  return emit32(at, (uint32_t)(stubs[STENCIL_HELPER + helper] - code_address(at) - 4));
+}
+
 void stubs_init(void) {
   uint8_t *at = code_cache_open(4096);
   code_cache.link = code_address(at);

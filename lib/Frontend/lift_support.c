@@ -218,6 +218,12 @@ void control_after(struct lifter *l, const struct insn *insn) {
     control_next(l);
 }
 
+void memory_touch(struct lifter *l, LLVMValueRef address) {
+  LLVMValueRef pointer = guest_pointer(l, address);
+  struct host_asm touch = {.text = "lock orb $$0, @0", .inputs = "*m,~{memory}", .memory = l->i8, .effects = true};
+  host_asm(l, &touch, &pointer, 1);
+}
+
 LLVMValueRef segment_add_base(struct lifter *l, unsigned segment, LLVMValueRef offset, unsigned bytes, bool write) {
   if (l->mode & MODE_SEGMENTS)
     return segment_address(l, (enum segment)(segment - 1), offset, bytes, write);

@@ -67,6 +67,9 @@ void control_after(struct lifter *l, const struct insn *insn);
 /* A new basic block of the function being lifted. */
 LLVMBasicBlockRef control_block(struct lifter *l, const char *name);
 
+/* Writes the byte at a linear address as it is: to see that it can be written. */
+void memory_touch(struct lifter *l, LLVMValueRef address);
+
 /* Adds the base of segment `segment` (0: flat; else 1 + enum segment) to an offset. */
 LLVMValueRef segment_add_base(struct lifter *l, unsigned segment, LLVMValueRef offset, unsigned bytes, bool write);
 

@@ -228,9 +228,7 @@ static void lift_enter(struct lifter *l, const struct insn *insn) {
   }
   uint32_t room = bytes * (1 + level) + operand_constant(insn, 0);
   LLVMValueRef end = LLVMBuildSub(l->builder, esp, lifter_const(l, 4, room), "");
-  LLVMValueRef last = guest_pointer(l, stack_address(l, end, 1, true));
-  struct host_asm touch = {.text = "lock orb $$0, @0", .inputs = "*m,~{memory}", .memory = l->i8, .effects = true};
-  host_asm(l, &touch, &last, 1);
+  memory_touch(l, stack_address(l, end, 1, true));
   gpr_keep(l, GPR_EBP);
   esp = value_after_accesses(l, esp);
   LLVMValueRef new_ebp = LLVMBuildSub(l->builder, esp, lifter_const(l, 4, bytes), "");

@@ -3,6 +3,7 @@
  * Zydis decodes the undocumented encodings (dc d0, de d0, df d0 …) as what they alias, and so do we.
  * fstpnce (d9 d8+i) and ffreep (df c0+i) are mnemonics of their own. */
 #include "Frontend/lift_passthrough.h"
+#include "Frontend/lift_support.h"
 #include "Runtime/helpers.h"
 
 #include <Zydis/Zydis.h>
@@ -90,7 +91,10 @@ static void check_rest(struct lifter *l, const struct insn *insn, unsigned i, LL
   const unsigned unit = insn_access_unit(&insn->form, i), rest = insn->form.op[i].size - unit;
   if (segment < SEG_FS || l->is_foreign || rest > unit || insn->form.attributes & INSN_ADDRESS16)
     return;
-  memory_load(l, l->i64, address);
+  if (insn->form.op[i].written)
+    memory_touch(l, address);
+  else
+    memory_load(l, l->i64, address);
   LLVMValueRef offset = LLVMBuildAdd(l->builder, operand_offset(l, insn, i), lifter_const(l, 4, unit), "");
   segment_check(l, segment, offset, rest);
 }

@@ -24,6 +24,11 @@ unsigned insn_access_unit(const struct insn_form *form, unsigned i) {
     return form->operand_width;
   case ZYDIS_MNEMONIC_JMP: /* a far pointer's selector is read apart */
   case ZYDIS_MNEMONIC_CALL:
+  case ZYDIS_MNEMONIC_LDS:
+  case ZYDIS_MNEMONIC_LES:
+  case ZYDIS_MNEMONIC_LFS:
+  case ZYDIS_MNEMONIC_LGS:
+  case ZYDIS_MNEMONIC_LSS:
     return form->operand_width;
   case ZYDIS_MNEMONIC_BOUND:
     return size / 2;

@@ -78,18 +78,24 @@ static void lift_into(struct lifter *l, const struct insn *insn) {
   control_trap_if(l, flag_read(l, FLAG_O), HELPER_trap_of, insn_next_value(l, insn));
 }
 
+/* The address of the last bytes of operand 1, of which the first have been accessed at `address`. In FS and GS they may lie at the
+ * segment's beginning, or on both sides of its end. */
+static LLVMValueRef second_part(struct lifter *l, const struct insn *insn, LLVMValueRef address, unsigned first_bytes,
+                                unsigned bytes) {
+  const unsigned segment = insn->form.op[1].segment;
+  LLVMValueRef distance = lifter_const(l, 4, first_bytes);
+  if (!segment || l->mode & MODE_SEGMENTS)
+    return LLVMBuildAdd(l->builder, address, distance, "");
+  l->limit_checked = false;
+  return segment_add_base(l, segment, LLVMBuildAdd(l->builder, operand_offset(l, insn, 1), distance, ""), bytes, false);
+}
+
 static void lift_bound(struct lifter *l, const struct insn *insn) {
   unsigned bytes = insn->form.op[0].size;
   LLVMTypeRef type = lifter_int(l, bytes);
   LLVMValueRef index = operand_read(l, insn, 0), address = operand_address(l, insn, 1);
   LLVMValueRef lower = memory_load(l, type, address);
-  LLVMValueRef second = LLVMBuildAdd(l->builder, address, lifter_const(l, 4, bytes), "");
-  if (insn->form.op[1].segment && !(l->mode & MODE_SEGMENTS)) { /* where it may lie at the segment's beginning */
-    l->limit_checked = false;
-    second = LLVMBuildAdd(l->builder, operand_offset(l, insn, 1), lifter_const(l, 4, bytes), "");
-    second = segment_add_base(l, insn->form.op[1].segment, second, bytes, false);
-  }
-  LLVMValueRef upper = memory_load(l, type, second);
+  LLVMValueRef upper = memory_load(l, type, second_part(l, insn, address, bytes, bytes));
   LLVMValueRef outside = LLVMBuildOr(l->builder, LLVMBuildICmp(l->builder, LLVMIntSLT, index, lower, ""),
                                      LLVMBuildICmp(l->builder, LLVMIntSGT, index, upper, ""), "");
   control_trap_if(l, outside, HELPER_trap_br, insn_eip_value(l, insn));
@@ -253,8 +259,7 @@ static void lift_load_far(struct lifter *l, const struct insn *insn) {
       helper = loads[i].helper;
   LLVMValueRef address = operand_address(l, insn, 1);
   LLVMValueRef offset = memory_load(l, lifter_int(l, bytes), address);
-  LLVMValueRef selector =
-      memory_load(l, l->i16, LLVMBuildAdd(l->builder, address, lifter_const(l, 4, bytes), ""));
+  LLVMValueRef selector = memory_load(l, l->i16, second_part(l, insn, address, bytes, 2));
   state_store(l, offsetof(struct cpu_state, helper_argument), value_resize(l, selector, 4));
   control_helper(l, helper, insn_eip_value(l, insn));
   operand_write(l, insn, 0, offset);

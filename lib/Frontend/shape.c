@@ -212,10 +212,11 @@ bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
   /* A bit string's offset is added to the address before that wraps at 64 KiB, or is looked up in a segment. */
   if (at < 0 || (is_bit_string(&insn->form) && (insn->form.attributes & INSN_ADDRESS16 || insn->form.op[at].segment)))
     return false;
-  /* A segment is looked at with the address: not if nothing is accessed there, or in two places; and the FPU remembers
+  /* A segment is looked at with the address: not if nothing is accessed there, or not in one piece; and the FPU remembers
    * it (the lifter makes a note). */
-  if (insn->form.op[at].segment && (!insn->accesses || insn->form.mnemonic == ZYDIS_MNEMONIC_BOUND ||
-                                    insn->form.op[at].segment == SEGMENT_BEYOND || is_of_the_fpu(&insn->form)))
+  const struct operand *op = &insn->form.op[at];
+  if (op->segment && (!insn->accesses || insn_access_unit(&insn->form, (unsigned)at) != op->size ||
+                      op->segment == SEGMENT_BEYOND || is_of_the_fpu(&insn->form)))
     return false;
   memset(&parts[0], 0, sizeof parts[0]);
   parts[0].form.mnemonic = ZYDIS_MNEMONIC_LEA;

@@ -160,7 +160,7 @@ static bool waits(const struct insn_form *form) {
   return form->mnemonic >= ZYDIS_MNEMONIC_F2XM1 && form->mnemonic <= ZYDIS_MNEMONIC_FYL2XP1;
 }
 
-/* Translations find that an operand is not in its segment before the host's x87 finds an exception pending. */
+/* Translations find that an operand is not in its segment, and some that its page is missing, before the host's x87 finds an exception pending. */
 static void put_pending_first(const struct cpu_state *cpu, struct trap *trap) {
   enum { SUMMARY = 1 << 7 };
   uint8_t bytes[LONGEST];
@@ -174,7 +174,7 @@ static void put_pending_first(const struct cpu_state *cpu, struct trap *trap) {
 void fault_complete(const struct cpu_state *cpu, struct trap *trap) {
   uint8_t bytes[LONGEST];
   struct insn insn;
-  if (trap->vector == TRAP_GP || trap->vector == TRAP_SS)
+  if (trap->vector == TRAP_GP || trap->vector == TRAP_SS || (trap->vector == TRAP_PF && !(trap->error_code & ERROR_FETCH)))
     put_pending_first(cpu, trap);
   if (trap->vector != TRAP_PF || trap->error_code & ERROR_FETCH || !decode_at_eip(cpu, bytes, &insn))
     return;

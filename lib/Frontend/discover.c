@@ -501,6 +501,59 @@ static bool returns_by_jump(const struct unit *unit, const struct block *block) 
  * record (find_older_flags). */
 static uint8_t live_at_indirect(const struct work *work) { return work->options->records ? 0 : FLAGS_ALL; }
 
+/* An entry of a table of addresses at a constant place, which a register counts: where it begins; 0 for other operands. */
+static guest_addr table_of(const struct insn *insn, unsigned i) {
+  enum { WORD = 2 };
+  const struct operand *op = &insn->form.op[i];
+  const bool is_entry = op->kind == OPERAND_MEMORY && op->size == 4 && op->reg == REGISTER_NONE && !op->segment &&
+                        op->index != REGISTER_NONE && !op->vector_index && op->scale == WORD &&
+                        !(insn->form.attributes & INSN_ADDRESS16);
+  return is_entry ? insn->disp : 0;
+}
+
+static bool mentions(const struct operand *op, unsigned reg) {
+  return op->kind == OPERAND_GPR && (op->size == 1 ? op->reg & 3 : op->reg) == reg;
+}
+
+/* Does it leave the register alone, as far as its operands tell, and do they tell all? */
+static bool leaves_alone(const struct insn *insn, unsigned reg) {
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_ADD:
+  case ZYDIS_MNEMONIC_AND:
+  case ZYDIS_MNEMONIC_CMP:
+  case ZYDIS_MNEMONIC_DEC:
+  case ZYDIS_MNEMONIC_INC:
+  case ZYDIS_MNEMONIC_LEA:
+  case ZYDIS_MNEMONIC_MOV:
+  case ZYDIS_MNEMONIC_MOVSX:
+  case ZYDIS_MNEMONIC_MOVZX:
+  case ZYDIS_MNEMONIC_NOP:
+  case ZYDIS_MNEMONIC_OR:
+  case ZYDIS_MNEMONIC_SUB:
+  case ZYDIS_MNEMONIC_TEST:
+  case ZYDIS_MNEMONIC_XOR:
+    return !(mentions(&insn->form.op[0], reg) && insn->form.op[0].written);
+  default:
+    return false;
+  }
+}
+
+/* At a jump by such a table, `jmp *table(,%reg,4)` or `mov table(,%reg,4),%to; jmp *%to`, it can be seen who reads flags. */
+static uint8_t live_at_jump(const struct work *work, const struct block *block) {
+  const struct insn *first = &work->unit->insn[block->first], *jump = first + block->count - 1;
+  const struct operand *to = &jump->form.op[0];
+  guest_addr table = table_of(jump, 0);
+  if (to->kind == OPERAND_GPR) {
+    const struct insn *load = jump;
+    while (load > first && leaves_alone(load - 1, to->reg))
+      load--;
+    if (load > first && load[-1].form.mnemonic == ZYDIS_MNEMONIC_MOV && mentions(&load[-1].form.op[0], to->reg))
+      table = table_of(&load[-1], 1);
+  }
+  const bool is_seen = !work->options->records && work->options->table_flags && table;
+  return is_seen ? work->options->table_flags(table) : live_at_indirect(work);
+}
+
 /* What is live after the last instruction of a block, by the way it leaves. */
 static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, const struct block *block) {
   const struct insn *last = &work->unit->insn[block->first + block->count - 1];
@@ -513,7 +566,7 @@ static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, con
   case FLOW_RETURN:
     return returns_by_jump(work->unit, block) ? FLAGS_ALL : live_at_return(work->options);
   case FLOW_JUMP_INDIRECT:
-    return live_at_indirect(work);
+    return live_at_jump(work, block);
   case FLOW_TRAP:
     return FLAGS_ALL;
   default:

@@ -54,6 +54,9 @@ struct discover_options {
   void *context;
   /* Is there code for eip already, that this unit should go to rather than have its own? NULL: no. */
   bool (*has_code)(guest_addr eip);
+  /* What the code reads of flags that a table of addresses in guest memory leads to; FLAGS_ALL if that cannot be told, or
+   * the guest can change the table. NULL: it cannot. */
+  uint8_t (*table_flags)(guest_addr table);
   uint8_t return_flags; /* FLAGS_* that are live at returns; without records */
   bool precise;      /* flags are live at every instruction that can fault */
   bool records;      /* what such an instruction shows of flags is in a record (flag_record.h) */

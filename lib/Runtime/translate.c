@@ -584,6 +584,57 @@ static uintptr_t enter_known(guest_addr eip) {
   return host;
 }
 
+/* Many units jump by the same table: an interpreter's. Its pages count as code, so that it is heard of when they can be written,
+ * and all units go then. */
+enum { TABLE_COUNT = 64, TABLE_ENTRY_LIMIT = 1024 };
+static struct table {
+  guest_addr address, end;
+  uint64_t drops; /* what was found is true until guest code changes */
+  uint8_t read;
+} tables[TABLE_COUNT];
+
+static bool is_constant(guest_addr address) {
+  return (guest_memory_page(address) & (GUEST_PAGE_READ | GUEST_PAGE_WRITE)) == GUEST_PAGE_READ;
+}
+
+/* An entry of a table, if it is code's address that cannot change unheard of. */
+static bool read_entry(guest_addr entry, guest_addr *target) {
+  enum { ENTRY_SIZE = sizeof *target };
+  if (entry % ENTRY_SIZE || !is_constant(entry))
+    return false;
+  guest_memory_code_translated(entry, ENTRY_SIZE);
+  return is_constant(entry) && guest_copy_in(target, entry, ENTRY_SIZE) == 0 && guest_memory_page(*target) & GUEST_PAGE_EXEC;
+}
+
+static uint8_t table_flags(guest_addr address) {
+  struct table *table = &tables[(address * 0x9E3779B1u) >> 26];
+  if (table->address == address && table->drops == engine_statistics.drops)
+    return table->read;
+  *table = (struct table){.address = address, .end = address, .drops = engine_statistics.drops};
+  for (unsigned i = 0; i < TABLE_ENTRY_LIMIT && table->read != FLAGS_ALL; i++, table->end += 4) {
+    guest_addr target;
+    bool is_cut;
+    if (!read_entry(table->end, &target))
+      break;
+    table->read |= translate_flags_read(target, &is_cut);
+    if (is_cut)
+      table->read = FLAGS_ALL;
+  }
+  if (table->end == address)
+    table->read = FLAGS_ALL;
+  return table->read;
+}
+
+bool translate_forget_tables(guest_addr address, uint32_t length) {
+  bool any = false;
+  for (struct table *table = tables; table < tables + TABLE_COUNT; table++)
+    if (table->address < (uint64_t)address + length && address < table->end) {
+      *table = (struct table){0};
+      any = true;
+    }
+  return any;
+}
+
 /* A stretch of code that runs perhaps once should cost little. */
 enum { SMALL_UNIT = 32 };
 
@@ -591,6 +642,7 @@ static bool discover_unit(guest_addr eip, unsigned limit, guest_addr *fault) {
   work.options = (struct discover_options){.fetch = fetch_code,
                                            .context = &work.fetch,
                                            .has_code = work.large ? unit_lookup_large : unit_has_code,
+                                           .table_flags = work.large ? table_flags : NULL,
                                            .return_flags = engine.return_flags,
                                            .records = engine.precise,
                                            .follow = work.large,

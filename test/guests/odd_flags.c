@@ -7,11 +7,12 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #include "rain.h"
 
-unsigned shifted(unsigned), tabled(unsigned), returned_later(unsigned), jumped(unsigned), called(unsigned), passed_on(unsigned), kept(unsigned), popped(unsigned),
+unsigned shifted(unsigned), tabled(unsigned), counted(unsigned), read_by_table(unsigned), returned_later(unsigned), jumped(unsigned), called(unsigned), passed_on(unsigned), kept(unsigned), popped(unsigned),
     replaced(unsigned), switched(unsigned), returned_far(unsigned);
 
 __asm__(".text\n"
@@ -81,6 +82,25 @@ __asm__(".text\n"
         "5: FLAGS\n  ret\n"
         "  .data\n3: .long 1b\n4: .long 5b\n  .text\n"
 
+        /* Flags that a jump by a table of constants takes along: to code that does not read them, then, when the table has
+         * been changed, to code that does. */
+        ".globl counted\ncounted: mov 4(%esp),%eax\n"
+        "  xor %ecx,%ecx\n"
+        "  cmp $5,%eax\n"
+        "  mov counted_table(,%ecx,4),%edx\n"
+        "  lea 1(%ecx),%ecx\n"
+        "  jmp *%edx\n"
+        ".globl counted_blind\ncounted_blind: add %ecx,%eax\n  ret\n"
+        ".globl counted_reader\ncounted_reader: FLAGS\n  ret\n"
+        "  .section .rodata\n  .balign 4096\n"
+        ".globl counted_table\ncounted_table: .long counted_blind\n  .balign 4096\n  .text\n"
+        ".globl read_by_table\nread_by_table: mov 4(%esp),%eax\n"
+        "  xor %ecx,%ecx\n"
+        "  cmp $5,%eax\n"
+        "  jmp *1f(,%ecx,4)\n"
+        "2: FLAGS\n  ret\n"
+        "  .section .rodata\n1: .long 2b\n  .text\n"
+
         /* Returns of what the same block has stored. */
         ".globl popped\npopped: mov 4(%esp),%eax\n"
         "  cmp $6,%eax\n"
@@ -124,6 +144,17 @@ static unsigned sum_of(unsigned (*function)(unsigned)) {
   return sum;
 }
 
+extern const char counted_blind[], counted_reader[];
+extern uint32_t counted_table[1024];
+
+static unsigned changed_table(unsigned n) {
+  const unsigned before = sum_of(counted);
+  mprotect(counted_table, sizeof counted_table, PROT_READ | PROT_WRITE);
+  counted_table[0] = (uint32_t)(uintptr_t)(n & 1 ? counted_reader : counted_blind);
+  mprotect(counted_table, sizeof counted_table, PROT_READ);
+  return before;
+}
+
 extern const char fault_here[], fault_over[];
 static volatile unsigned seen;
 
@@ -151,7 +182,7 @@ int main(int argc, char **argv) {
                  {"popped", popped},                 {"replaced", replaced}, {"switched", switched}, {"kept", faults},
                  {"shifted", faults_shifted},        {"tabled", tabled},
                  {"returned far", returned_far}},
-    usual[] = {{"tabled", tabled}, {"popped", popped}, {"replaced", replaced}, {"switched", switched}, {"returned far", returned_far},
+    usual[] = {{"tabled", tabled}, {"read by table", read_by_table}, {"popped", popped}, {"replaced", replaced}, {"switched", switched}, {"returned far", returned_far},
                {"returned later", returned_later}};
   const struct sigaction show = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
   rain_begin(argc, argv);
@@ -162,6 +193,8 @@ int main(int argc, char **argv) {
     signal(SIGSEGV, SIG_DFL);
     for (unsigned f = 0; f < sizeof usual / sizeof usual[0]; f++)
       printf("%s %08x\n", usual[f].name, sum_of(usual[f].function));
+    for (unsigned n = 0; n < 4; n++)
+      printf("table %08x\n", changed_table(n));
   }
   rain_end();
   return 0;

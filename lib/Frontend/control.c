@@ -44,6 +44,8 @@ void control_store_flags(struct lifter *l, uint8_t wanted) {
     }
 }
 
+void control_store_live_flags(struct lifter *l, uint8_t live) { control_store_flags(l, l->commits ? FLAGS_ALL : live); }
+
 void control_store_registers(struct lifter *l) {
   for (unsigned i = 0; i < GPR_COUNT; i++)
     if (l->gpr_dirty & 1 << i)
@@ -65,7 +67,7 @@ static void store_leaving(struct lifter *l) {
   if (l->setting == LIFT_BLOCK)
     store_state(l);
   else
-    control_store_flags(l, l->flags_live);
+    control_store_live_flags(l, l->flags_live);
 }
 
 /* The same, on the way that all that follows comes by. */
@@ -164,7 +166,7 @@ void control_expect(struct lifter *l, LLVMValueRef condition, LLVMBasicBlockRef 
 }
 
 void control_guest_call(struct lifter *l, const char *symbol, LLVMValueRef target, LLVMValueRef back) {
-  control_store_flags(l, l->flags_live);
+  control_store_live_flags(l, l->flags_live);
   LLVMValueRef eip = call_and_go_on(l, symbol, target);
   LLVMBasicBlockRef paired = control_block(l, "paired"), mispaired = control_block(l, "mispaired");
   control_expect(l, LLVMBuildICmp(l->builder, LLVMIntEQ, eip, back, ""), paired, mispaired);
@@ -328,7 +330,7 @@ static void lift_ret(struct lifter *l, const struct insn *insn) {
     control_dispatch(l, eip);
     return;
   }
-  control_store_flags(l, l->flags_live);
+  control_store_live_flags(l, l->flags_live);
   LLVMValueRef values[ABI_PARAMETER_COUNT], result = LLVMGetPoison(l->guest_type);
   arguments_of(l, eip, values);
   for (unsigned i = 0; i < ABI_PARAMETER_COUNT; i++)

@@ -710,7 +710,7 @@ static void find_records(struct work *work) {
       for (unsigned i = block->first + block->count; i-- > block->first;) {
         const struct insn *insn = &unit->insn[i];
         enum flag_record kind = flag_record_kind(insn);
-        unit->record[i] = seen ? kind : FLAG_RECORD_NONE;
+        unit->record[i] = seen || flag_record_leaves_early(insn) ? kind : FLAG_RECORD_NONE;
         if (kind != FLAG_RECORD_NONE)
           seen = false;
         seen |= insn->can_fault;

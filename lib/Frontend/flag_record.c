@@ -29,7 +29,7 @@ static bool is_recordable(const struct insn *insn) {
 }
 
 /* A string instruction that is not the host's own leaves after each turn, with its flags set. */
-static bool may_leave_early(const struct insn *insn) {
+bool flag_record_leaves_early(const struct insn *insn) {
   return insn->form.attributes & INSN_STRING &&
          insn->form.attributes & (INSN_ADDRESS16 | INSN_SEGMENT_FS | INSN_SEGMENT_GS);
 }
@@ -39,7 +39,7 @@ enum flag_record flag_record_kind(const struct insn *insn) {
     return FLAG_RECORD_NONE;
   if (is_recordable(insn))
     return FLAG_RECORD_OPERANDS;
-  return insn->can_fault && insn->flow == FLOW_NEXT && !may_leave_early(insn) ? FLAG_RECORD_VOID_AFTER : FLAG_RECORD_VOID;
+  return insn->can_fault && insn->flow == FLOW_NEXT && !flag_record_leaves_early(insn) ? FLAG_RECORD_VOID_AFTER : FLAG_RECORD_VOID;
 }
 
 uint8_t flag_record_kept(const struct insn *insn) {

@@ -159,15 +159,11 @@ bool region_exit_address(const char *name, guest_addr *eip) {
   return true;
 }
 
-/* Flags, of those that are newer than the register file, that must be there when control leaves for code which reads
- * `live`. With commits a fault may show them, or any. */
-static void store_flags(struct lifter *l, uint8_t live) { control_store_flags(l, l->commits ? FLAGS_ALL : live); }
-
 /* Out of the region, to the code of guest address eip, which reads the flags in `live`. */
 static void leave_to(struct lifter *l, guest_addr eip, uint8_t live) {
   char name[REGION_EXIT_NAME];
   region_exit_name(name, eip);
-  store_flags(l, live);
+  control_store_live_flags(l, live);
   control_tail_call(l, name, NULL);
 }
 
@@ -185,7 +181,7 @@ static void leave_to(struct lifter *l, guest_addr eip, uint8_t live) {
 /* What the poll before the instruction being lifted leaves by. */
 static void build_way_out(struct lifter *l, LLVMBasicBlockRef out, guest_addr eip, uint8_t live) {
   LLVMPositionBuilderAtEnd(l->builder, out);
-  store_flags(l, live);
+  control_store_live_flags(l, live);
   control_tail_call(l, "leave", lifter_const(l, 4, eip));
   l->ended = false;
 }

@@ -633,7 +633,7 @@ static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t s
   insn->condition = condition_of(zi.mnemonic);
   insn->flow = flow_of(&zi, insn);
   flags_of(insn, &zi);
-  insn->can_fault = memory || !is_harmless(&zi, insn);
+  insn->can_fault = memory || !is_harmless(&zi, insn) || isa_set_left_out(zi.meta.isa_set);
   layout_of(layout, insn, &zi, bytes);
   return INSN_OK;
 }

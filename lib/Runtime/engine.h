@@ -167,6 +167,8 @@ struct fetch {
   uint32_t mode;    /* enum cpu_mode: how instructions are decoded */
   bool unprotected; /* leave the pages writable: later writes to them go unseen */
 };
+/* Makes what is translated depend on a page that is no code, too; false if there are too many. */
+bool fetch_depend(struct fetch *fetch, uint32_t page);
 /* As discover_options wants it; context is a struct fetch. */
 size_t fetch_code(void *context, guest_addr eip, const uint8_t **bytes);
 
@@ -181,8 +183,6 @@ uintptr_t translate_exit(guest_addr eip);
 uint8_t translate_newer_flags(guest_addr eip);
 /* Flags that the code at eip is seen to read (discover_flags_read). */
 uint8_t translate_flags_read(guest_addr eip, bool *is_cut);
-/* Was code translated by what a table of addresses has there? Forgets those tables. */
-bool translate_forget_tables(guest_addr address, uint32_t length);
 /* Host code in the llvm tier: the basic block at eip. */
 uintptr_t translate_block(guest_addr eip, guest_addr *fault);
 /* Only the instruction at eip, to be run once: nothing else leads to it, and it does not have its page

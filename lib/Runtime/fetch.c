@@ -22,6 +22,16 @@ static bool use_page(struct fetch *fetch, uint32_t page) {
   return true;
 }
 
+bool fetch_depend(struct fetch *fetch, uint32_t page) {
+  if (page_is_known(fetch, page))
+    return true;
+  if (fetch->page_count == FETCH_PAGE_LIMIT)
+    return false;
+  guest_memory_code_translated(page << GUEST_PAGE_SHIFT, GUEST_PAGE_SIZE);
+  fetch->page[fetch->page_count++] = page;
+  return true;
+}
+
 size_t fetch_code(void *context, guest_addr eip, const uint8_t **bytes) {
   struct fetch *fetch = context;
   enum { FETCH_SIZE = 16 };

@@ -424,9 +424,7 @@ static void drop_pages(uint32_t first_page, uint32_t last_page, bool (*which)(co
 }
 
 void unit_drop(guest_addr address, uint32_t length) {
-  if (translate_forget_tables(address, length))
-    unit_drop_all();
-  else if (length)
+  if (length)
     drop_pages(address >> 12, (address + length - 1) >> 12, NULL);
 }
 

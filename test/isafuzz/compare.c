@@ -91,9 +91,15 @@ static void how_it_ended(struct comparison *c, const struct result *a, const str
 
 /* What is known about the instruction that faulted. */
 static unsigned known_of(const struct program *program, uint32_t entry, const struct result *result) {
+  enum { DEBUG_TRAP = 1 };
   ZydisDecodedInstruction zi;
   ZydisDecodedOperand zo[ZYDIS_MAX_OPERAND_COUNT];
   uint32_t at = result->eip - entry;
+  if (at >= program->length && result->trap == DEBUG_TRAP) { /* an int1 of another program, which this one jumped to */
+    zi.mnemonic = ZYDIS_MNEMONIC_INT1;
+    zi.attributes = 0;
+    return known_parts(result->trap, &zi);
+  }
   if (!result->signal || at >= program->length || !decode(program->code + at, program->length - at, &zi, zo))
     return 0;
   return known_parts(result->trap, &zi);

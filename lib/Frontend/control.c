@@ -44,7 +44,9 @@ void control_store_flags(struct lifter *l, uint8_t wanted) {
     }
 }
 
-void control_store_live_flags(struct lifter *l, uint8_t live) { control_store_flags(l, l->commits ? FLAGS_ALL : live); }
+void control_store_live_flags(struct lifter *l, uint8_t live) {
+  control_store_flags(l, l->commits ? FLAGS_ALL : live);
+}
 
 void control_store_registers(struct lifter *l) {
   for (unsigned i = 0; i < GPR_COUNT; i++)

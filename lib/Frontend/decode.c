@@ -395,7 +395,8 @@ static void layout_of(struct insn_layout *layout, const struct insn *insn, const
                                     zi->raw.imm[raw].is_signed, bytes, insn->imm[op->hole]);
     else if (op->kind == OPERAND_FAR || op->segment == SEGMENT_BEYOND)
       layout->simple = false;
-    else if (op->segment && op->reg == REGISTER_NONE && op->index == REGISTER_NONE && insn_limit_unit(&insn->form, i))
+    else if (op->segment && op->reg == REGISTER_NONE && op->index == REGISTER_NONE &&
+             insn_limit_unit(&insn->form, i))
       layout->last_disp = (uint32_t)-insn_limit_unit(&insn->form, i);
     raw += (op->kind == OPERAND_IMMEDIATE || op->kind == OPERAND_CONSTANT || op->kind == OPERAND_RELATIVE) && raw == 0;
   }
@@ -528,16 +529,18 @@ static bool may_write_code(ZydisMnemonic mnemonic) {
 }
 
 static bool accesses_operand(const ZydisDecodedInstruction *zi) {
-  return zi->mnemonic != ZYDIS_MNEMONIC_UD0 && zi->mnemonic != ZYDIS_MNEMONIC_UD1 && zi->meta.category != ZYDIS_CATEGORY_PREFETCH && zi->meta.category != ZYDIS_CATEGORY_NOP &&
+  return zi->mnemonic != ZYDIS_MNEMONIC_UD0 && zi->mnemonic != ZYDIS_MNEMONIC_UD1 &&
+         zi->meta.category != ZYDIS_CATEGORY_PREFETCH && zi->meta.category != ZYDIS_CATEGORY_NOP &&
          zi->meta.category != ZYDIS_CATEGORY_WIDENOP && zi->meta.isa_set != ZYDIS_ISA_SET_MPX &&
          !isa_set_left_out(zi->meta.isa_set);
 }
 
-/* Does an operand in FS or GS, to be accessed in units of so many bytes, go beyond the segment's end wherever registers
- * point? */
-static bool goes_beyond_limit(const ZydisDecodedInstruction *zi, const ZydisDecodedOperandMem *mem, unsigned unit) {
-  return mem->type == ZYDIS_MEMOP_TYPE_MEM && !is_computed(mem, zi->mnemonic) && zi->address_width == 32 && unit > 1 &&
-         (uint32_t)mem->disp.value > (uint32_t)-unit;
+/* Does an operand in FS or GS, to be accessed in units of so many bytes, go beyond the segment's end wherever
+ * registers point? */
+static bool goes_beyond_limit(const ZydisDecodedInstruction *zi, const ZydisDecodedOperandMem *mem,
+                              unsigned unit) {
+  return mem->type == ZYDIS_MEMOP_TYPE_MEM && !is_computed(mem, zi->mnemonic) && zi->address_width == 32 &&
+         unit > 1 && (uint32_t)mem->disp.value > (uint32_t)-unit;
 }
 
 static enum insn_status decode(struct insn *insn, const uint8_t *bytes, size_t size, guest_addr eip, uint32_t mode,

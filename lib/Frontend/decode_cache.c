@@ -15,7 +15,8 @@ enum { VALUE_END = LONGEST - 4 }; /* four bytes can be read at any offset up to 
 struct pattern {
   uint64_t key, mask; /* of the first 8 bytes */
   struct insn_form form;
-  uint8_t length, flow, condition, flags_read, flags_written, flags_changed, flags_undefined, can_fault, accesses;
+  uint8_t length, flow, condition, flags_read, flags_written, flags_changed, flags_undefined, can_fault,
+      accesses;
   struct packed_layout disp, imm[2], target;
   uint32_t last_disp;
   uint16_t next; /* in its chain; 0: the last */

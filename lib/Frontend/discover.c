@@ -248,7 +248,9 @@ static bool make_blocks(struct work *work) {
 /* --- Liveness ----------------------------------------------------------------------------------- */
 
 /* With records whoever is returned to asks for flags (reads_return). */
-static uint8_t live_at_return(const struct discover_options *options) { return options->records ? 0 : options->return_flags; }
+static uint8_t live_at_return(const struct discover_options *options) {
+  return options->records ? 0 : options->return_flags;
+}
 
 /* Looks a few instructions deep from eip: the flags that are read there before they are written;
  * *unknown gets those that are neither as far as it looked, *last the last instruction seen. */
@@ -497,17 +499,18 @@ static bool returns_by_jump(const struct unit *unit, const struct block *block) 
 
 /* --- Live flags --- */
 
-/* At an indirect jump or call. With records nothing has to be in the register file there: who reads flags gets them from the
- * record (find_older_flags). */
+/* At an indirect jump or call. With records nothing has to be in the register file there: who reads flags
+ * gets them from the record (find_older_flags). */
 static uint8_t live_at_indirect(const struct work *work) { return work->options->records ? 0 : FLAGS_ALL; }
 
-/* An entry of a table of addresses at a constant place, which a register counts: where it begins; 0 for other operands. */
+/* An entry of a table of addresses at a constant place, which a register counts: where it begins; 0 for other
+ * operands. */
 static guest_addr table_of(const struct insn *insn, unsigned i) {
   enum { WORD = 2 };
   const struct operand *op = &insn->form.op[i];
-  const bool is_entry = op->kind == OPERAND_MEMORY && op->size == 4 && op->reg == REGISTER_NONE && !op->segment &&
-                        op->index != REGISTER_NONE && !op->vector_index && op->scale == WORD &&
-                        !(insn->form.attributes & INSN_ADDRESS16);
+  const bool is_entry = op->kind == OPERAND_MEMORY && op->size == 4 && op->reg == REGISTER_NONE &&
+                        !op->segment && op->index != REGISTER_NONE && !op->vector_index &&
+                        op->scale == WORD && !(insn->form.attributes & INSN_ADDRESS16);
   return is_entry ? insn->disp : 0;
 }
 
@@ -538,7 +541,8 @@ static bool leaves_alone(const struct insn *insn, unsigned reg) {
   }
 }
 
-/* At a jump by such a table, `jmp *table(,%reg,4)` or `mov table(,%reg,4),%to; jmp *%to`, it can be seen who reads flags. */
+/* At a jump by such a table, `jmp *table(,%reg,4)` or `mov table(,%reg,4),%to; jmp *%to`, it can be seen who
+ * reads flags. */
 static uint8_t live_at_jump(const struct work *work, const struct block *block) {
   const struct insn *first = &work->unit->insn[block->first], *jump = first + block->count - 1;
   const struct operand *to = &jump->form.op[0];
@@ -547,7 +551,8 @@ static uint8_t live_at_jump(const struct work *work, const struct block *block) 
     const struct insn *load = jump;
     while (load > first && leaves_alone(load - 1, to->reg))
       load--;
-    if (load > first && load[-1].form.mnemonic == ZYDIS_MNEMONIC_MOV && mentions(&load[-1].form.op[0], to->reg))
+    if (load > first && load[-1].form.mnemonic == ZYDIS_MNEMONIC_MOV &&
+        mentions(&load[-1].form.op[0], to->reg))
       table = table_of(&load[-1], 1);
   }
   const bool is_seen = !work->options->records && work->options->table_flags && table;
@@ -632,7 +637,8 @@ static bool is_address_arithmetic(const struct insn *writer, const struct insn *
 
 static bool leads_out_of_sight(const struct work *work, const struct insn *insn) {
   bool is_cut = false;
-  return insn->flow != FLOW_CALL || (!survey(work, insn->target, &is_cut) && !(is_cut && work->options->records));
+  return insn->flow != FLOW_CALL ||
+         (!survey(work, insn->target, &is_cut) && !(is_cut && work->options->records));
 }
 
 static void forget_address_flags(struct work *work) {

@@ -39,8 +39,9 @@ struct unit {
   struct insn insn[UNIT_INSN_LIMIT];
   uint8_t live[UNIT_INSN_LIMIT]; /* FLAGS_* that are read after the instruction */
   uint8_t record[UNIT_INSN_LIMIT]; /* enum flag_record; with options.records */
-  /* With options.records: at indirect jumps and calls, flags may be older than the record; at calls, code behind them reads
-   * flags, or leaves some as they were, which have to be taken out of the record when the callee has returned. */
+  /* With options.records: at indirect jumps and calls, flags may be older than the record; at calls, code
+   * behind them reads flags, or leaves some as they were, which have to be taken out of the record when the
+   * callee has returned. */
   bool older[UNIT_INSN_LIMIT], reads_return[UNIT_INSN_LIMIT];
   struct block block[UNIT_BLOCK_LIMIT];
   uint8_t needs_return_flags; /* FLAGS_*: code after a call reads them, and return_flags lacks them */
@@ -54,8 +55,8 @@ struct discover_options {
   void *context;
   /* Is there code for eip already, that this unit should go to rather than have its own? NULL: no. */
   bool (*has_code)(guest_addr eip);
-  /* What the code reads of flags that a table of addresses in guest memory leads to; FLAGS_ALL if that cannot be told, or
-   * the guest can change the table. NULL: it cannot. */
+  /* What the code reads of flags that a table of addresses in guest memory leads to; FLAGS_ALL if that cannot
+   * be told, or the guest can change the table. NULL: it cannot. */
   uint8_t (*table_flags)(guest_addr table);
   uint8_t return_flags; /* FLAGS_* that are live at returns; without records */
   bool precise;      /* flags are live at every instruction that can fault */

@@ -39,7 +39,9 @@ enum flag_record flag_record_kind(const struct insn *insn) {
     return FLAG_RECORD_NONE;
   if (is_recordable(insn))
     return FLAG_RECORD_OPERANDS;
-  return insn->can_fault && insn->flow == FLOW_NEXT && !flag_record_leaves_early(insn) ? FLAG_RECORD_VOID_AFTER : FLAG_RECORD_VOID;
+  return insn->can_fault && insn->flow == FLOW_NEXT && !flag_record_leaves_early(insn)
+             ? FLAG_RECORD_VOID_AFTER
+             : FLAG_RECORD_VOID;
 }
 
 uint8_t flag_record_kept(const struct insn *insn) {
@@ -49,7 +51,16 @@ uint8_t flag_record_kept(const struct insn *insn) {
 }
 
 /* The fields of the number: */
-enum { OPERATION = 7, SIZE_SHIFT = 3, SIZE = 3, FIRST_HIGH = 1 << 5, SECOND_HIGH = 1 << 6, IMMEDIATE = 1 << 7, SAME = 1 << 8, IMMEDIATE_SHIFT = 16 };
+enum {
+  OPERATION = 7,
+  SIZE_SHIFT = 3,
+  SIZE = 3,
+  FIRST_HIGH = 1 << 5,
+  SECOND_HIGH = 1 << 6,
+  IMMEDIATE = 1 << 7,
+  SAME = 1 << 8,
+  IMMEDIATE_SHIFT = 16
+};
 enum operation { OPERATION_ADD = 1, OPERATION_SUB, OPERATION_AND, OPERATION_OR, OPERATION_XOR };
 
 static enum operation operation_of(const struct insn *insn) {

@@ -25,8 +25,8 @@ static inline bool flag_record_is_void(enum flag_record record) { return record 
 /* What has to be done about the instruction if its flags can be seen. */
 enum flag_record flag_record_kind(const struct insn *insn);
 
-/* Does it leave before it is done, with its flags set, and come back to where it may fault? A repeated string instruction that is not
- * the host's own does. */
+/* Does it leave before it is done, with its flags set, and come back to where it may fault? A repeated string
+ * instruction that is not the host's own does. */
 bool flag_record_leaves_early(const struct insn *insn);
 
 /* Flags that an instruction whose record is void leaves as they were, and that may be seen behind it: they must be in the

@@ -128,8 +128,8 @@ struct insn {
   uint8_t flags_changed; /* written or perhaps written (shift by cl, rep scas) */
   uint8_t flags_undefined; /* of the others, those that the manual allows anything of */
   uint8_t can_fault;     /* touches memory, divides, or traps */
-  uint8_t accesses;      /* its visible memory operand, if it has one: nops, prefetches and ud0 do not; nor, certainly,
-                          * what CPUID does not report */
+  uint8_t accesses;      /* its visible memory operand, if it has one: nops, prefetches and ud0 do not; nor,
+                          * certainly, what CPUID does not report */
   uint8_t segment;       /* MODE_SEGMENTS: 1 + the segment of an implicit memory operand; else 0 */
   uint32_t pattern; /* from insn_decode_cached: equal ones mean equal forms. 0: not known */
 };
@@ -155,12 +155,12 @@ enum insn_status {
   INSN_INVALID,   /* #UD: filled as the instruction ud2 (#GP if it is too long: hlt), of the length that could be read (at least 1) */
 };
 
-/* The unit in bytes in which memory operand i is accessed, the first one first: bound reads its two limits, FPU
- * environments and states go word by word, ten bytes as eight and two, masked moves by element; the clflush family asks
- * for one byte, and so do those whose alignment leaves no part beyond an end. */
+/* The unit in bytes in which memory operand i is accessed, the first one first: bound reads its two limits,
+ * FPU environments and states go word by word, ten bytes as eight and two, masked moves by element; the
+ * clflush family asks for one byte, and so do those whose alignment leaves no part beyond an end. */
 unsigned insn_access_unit(const struct insn_form *form, unsigned i);
-/* The same, of what is compared with the end of FS or GS before anything is accessed; 1 where that is left to the
- * elements that are, which wrap around. */
+/* The same, of what is compared with the end of FS or GS before anything is accessed; 1 where that is left to
+ * the elements that are, which wrap around. */
 unsigned insn_limit_unit(const struct insn_form *form, unsigned i);
 
 /* Decodes the instruction at bytes[0..size) that lies at eip. Thread-safe. */

@@ -1,5 +1,5 @@
-/* How much of a memory operand the CPU accesses at a time (insn.h): where it finds an operand that goes beyond its
- * segment's end tells. */
+/* How much of a memory operand the CPU accesses at a time (insn.h): where it finds an operand that goes
+ * beyond its segment's end tells. */
 #include "Frontend/insn.h"
 
 #include <Zydis/Mnemonic.h>

@@ -13,8 +13,8 @@ void insn_decode_without(bool lzcnt, bool tzcnt);
 /* Was an instruction of this ZydisISASet and ZydisMnemonic taken away? */
 bool isa_is_excluded(unsigned set, unsigned mnemonic);
 
-/* The reason why CPUID does not report this ZydisISASet, and the lifter has not, or not all of, its instructions; NULL if
- * it is not one of those. */
+/* The reason why CPUID does not report this ZydisISASet, and the lifter has not, or not all of, its
+ * instructions; NULL if it is not one of those. */
 const char *isa_set_left_out(unsigned set);
 
 #endif

@@ -35,7 +35,8 @@ void lifter_annotate_end(struct lifter *l);
 
 /* control.c: flags newer than the register file, among those wanted, go there. */
 void control_store_flags(struct lifter *l, uint8_t wanted);
-/* Those that must be there when control leaves for code which reads `live`. With commits a fault may show them, or any. */
+/* Those that must be there when control leaves for code which reads `live`. With commits a fault may show
+ * them, or any. */
 void control_store_live_flags(struct lifter *l, uint8_t live);
 /* With commits: the general registers and xmm newer than the register file go there. */
 void control_store_registers(struct lifter *l);

@@ -316,8 +316,8 @@ static void lift_thunk(struct lifter *l, const struct insn *insn, unsigned reg) 
 
 /* What is left to the code outside though it has a family function: environments, which a helper corrects
  * when they have been stored (and exceptions masked), and repeated string instructions that are done element
- * by element. Calls behind which flags are read are left, too (reads_return). Other instructions that call helpers are met in
- * control.c, before they have changed anything.
+ * by element. Calls behind which flags are read are left, too (reads_return). Other instructions that call
+ * helpers are met in control.c, before they have changed anything.
  */
 static bool is_left(const struct insn *insn) {
   const uint8_t attributes = insn->form.attributes;

@@ -220,7 +220,8 @@ void control_after(struct lifter *l, const struct insn *insn) {
 
 void memory_touch(struct lifter *l, LLVMValueRef address) {
   LLVMValueRef pointer = guest_pointer(l, address);
-  struct host_asm touch = {.text = "lock orb $$0, @0", .inputs = "*m,~{memory}", .memory = l->i8, .effects = true};
+  struct host_asm touch = {
+      .text = "lock orb $$0, @0", .inputs = "*m,~{memory}", .memory = l->i8, .effects = true};
   host_asm(l, &touch, &pointer, 1);
 }
 

@@ -78,16 +78,17 @@ static void lift_into(struct lifter *l, const struct insn *insn) {
   control_trap_if(l, flag_read(l, FLAG_O), HELPER_trap_of, insn_next_value(l, insn));
 }
 
-/* The address of the last bytes of operand 1, of which the first have been accessed at `address`. In FS and GS they may lie at the
- * segment's beginning, or on both sides of its end. */
-static LLVMValueRef second_part(struct lifter *l, const struct insn *insn, LLVMValueRef address, unsigned first_bytes,
-                                unsigned bytes) {
+/* The address of the last bytes of operand 1, of which the first have been accessed at `address`. In FS and
+ * GS they may lie at the segment's beginning, or on both sides of its end. */
+static LLVMValueRef second_part(struct lifter *l, const struct insn *insn, LLVMValueRef address,
+                                unsigned first_bytes, unsigned bytes) {
   const unsigned segment = insn->form.op[1].segment;
   LLVMValueRef distance = lifter_const(l, 4, first_bytes);
   if (!segment || l->mode & MODE_SEGMENTS)
     return LLVMBuildAdd(l->builder, address, distance, "");
   l->limit_checked = false;
-  return segment_add_base(l, segment, LLVMBuildAdd(l->builder, operand_offset(l, insn, 1), distance, ""), bytes, false);
+  return segment_add_base(l, segment, LLVMBuildAdd(l->builder, operand_offset(l, insn, 1), distance, ""),
+                          bytes, false);
 }
 
 static void lift_bound(struct lifter *l, const struct insn *insn) {

@@ -85,7 +85,8 @@ static void lift_fldenv(struct lifter *l, const struct insn *insn) {
   control_helper(l, size == 14 || size == 94 ? HELPER_fpu_loaded16 : HELPER_fpu_loaded, insn_eip_value(l, insn));
 }
 
-/* Ten bytes go as eight and two. The first must be there before it matters where the others are in the segment. */
+/* Ten bytes go as eight and two. The first must be there before it matters where the others are in the
+ * segment. */
 static void check_rest(struct lifter *l, const struct insn *insn, unsigned i, LLVMValueRef address) {
   const enum segment segment = (enum segment)(insn->form.op[i].segment - 1);
   const unsigned unit = insn_access_unit(&insn->form, i), rest = insn->form.op[i].size - unit;

@@ -321,7 +321,8 @@ LLVMValueRef operand_address(struct lifter *l, const struct insn *insn, unsigned
   const struct operand *op = &insn->form.op[i];
   const bool is_constant = op->reg == REGISTER_NONE && op->index == REGISTER_NONE;
   const unsigned unit = is_constant ? 1 : insn_limit_unit(&insn->form, i);
-  LLVMValueRef base = segment_base(l, (enum segment)(segment - 1), unit > 1 ? operand_offset(l, insn, i) : NULL, unit);
+  LLVMValueRef base =
+      segment_base(l, (enum segment)(segment - 1), unit > 1 ? operand_offset(l, insn, i) : NULL, unit);
   if (l->setting != LIFT_STENCIL)
     return LLVMBuildAdd(l->builder, operand_offset(l, insn, i), base, "");
   return in_segment(l, insn, i, base);

@@ -209,11 +209,12 @@ static bool is_of_the_fpu(const struct insn_form *form) {
 
 bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
   int at = address_operand(&insn->form);
-  /* A bit string's offset is added to the address before that wraps at 64 KiB, or is looked up in a segment. */
-  if (at < 0 || (is_bit_string(&insn->form) && (insn->form.attributes & INSN_ADDRESS16 || insn->form.op[at].segment)))
+  /* A bit string's offset is added before the address wraps at 64 KiB, or is looked up in a segment. */
+  if (at < 0 ||
+      (is_bit_string(&insn->form) && (insn->form.attributes & INSN_ADDRESS16 || insn->form.op[at].segment)))
     return false;
-  /* A segment is looked at with the address: not if nothing is accessed there, or not in one piece; and the FPU remembers
-   * it (the lifter makes a note). */
+  /* A segment is looked at with the address: not if nothing is accessed there, or not in one piece; and the
+   * FPU remembers it (the lifter makes a note). */
   const struct operand *op = &insn->form.op[at];
   if (op->segment && (!insn->accesses || insn_access_unit(&insn->form, (unsigned)at) != op->size ||
                       op->segment == SEGMENT_BEYOND || is_of_the_fpu(&insn->form)))

@@ -50,12 +50,14 @@ struct jump_cache_entry {
   uint64_t host;        /* where its translation starts */
 };
 enum { JUMP_CACHE_BITS = 12, JUMP_CACHE_SIZE = 1 << JUMP_CACHE_BITS };
-enum { JUMP_CACHE_NOBODY = 1 }; /* an empty entry's eip where 0 would be found: address 1 has its place elsewhere */
+/* An empty entry's eip where 0 would be found: address 1 has its place elsewhere. */
+enum { JUMP_CACHE_NOBODY = 1 };
 
 _Static_assert(sizeof(struct jump_cache_entry) == 16, "generated code steps from one to the next");
 
-/* Which entry an address has, or the other one of the pair, whose number differs in the lowest bit: the top bits of a product (Knuth's multiplicative hashing), so that the
- * near and regular addresses of a jump table's targets do not meet. Generated code does the same. */
+/* Which entry an address has, or the other one of the pair, whose number differs in the lowest bit: the top
+ * bits of a product (Knuth's multiplicative hashing), so that the near and regular addresses of a jump
+ * table's targets do not meet. Generated code does the same. */
 #define JUMP_CACHE_FACTOR 0x9E3779B1u
 static inline unsigned jump_cache_index(guest_addr eip) {
   return (unsigned)(eip * JUMP_CACHE_FACTOR) >> (32 - JUMP_CACHE_BITS);

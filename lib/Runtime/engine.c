@@ -198,8 +198,9 @@ void engine_forget_jump(struct cpu_state *cpu, struct jump_cache_entry *entry) {
   __atomic_store_n(&entry->eip, is_of_zero ? JUMP_CACHE_NOBODY : 0, __ATOMIC_RELEASE);
 }
 
-/* The entry that eip has or, as the first to be looked at, gets. Who is there moves on to the other one, if that is not some
- * other's first: else two that are at home would drive each other out by way of a third, which nobody asks for any more. */
+/* The entry that eip has or, as the first to be looked at, gets. Who is there moves on to the other one, if
+ * that is not some other's first: else two that are at home would drive each other out by way of a third,
+ * which nobody asks for any more. */
 static struct jump_cache_entry *room_for_jump(struct cpu_state *cpu, guest_addr eip) {
   const unsigned first = jump_cache_index(eip), other = first ^ 1;
   struct jump_cache_entry *found = engine_cached_jump(cpu, eip), *cache = cpu->jump_cache;
@@ -217,7 +218,8 @@ static uintptr_t cache_jump(struct cpu_state *cpu, guest_addr eip, uintptr_t hos
   if (engine.options.tier != RUNTIME_TIER_LLVM && !unit_is_settled(eip))
     host = translate_exit(eip);
   if (eip)
-    *room_for_jump(cpu, eip) = (struct jump_cache_entry){.eip = eip, .reads_flags = reads_flags, .host = host};
+    *room_for_jump(cpu, eip) =
+        (struct jump_cache_entry){.eip = eip, .reads_flags = reads_flags, .host = host};
   return host;
 }
 

@@ -336,8 +336,8 @@ void stubs_init(void);
 uintptr_t stub_address(unsigned symbol);
 /* A jump to it. */
 uint8_t *stub_write_jump(uint8_t *at, uintptr_t target);
-/* The thread's entry of the jump cache for eip; NULL if there is none. Takes an entry's address away; other threads may be
- * looking at it. Engine lock held, or by the thread itself. */
+/* The thread's entry of the jump cache for eip; NULL if there is none. Takes an entry's address away; other
+ * threads may be looking at it. Engine lock held, or by the thread itself. */
 struct jump_cache_entry *engine_cached_jump(struct cpu_state *cpu, guest_addr eip);
 void engine_forget_jump(struct cpu_state *cpu, struct jump_cache_entry *entry);
 

@@ -140,8 +140,8 @@ uint32_t fault_beyond_limit(const struct cpu_state *cpu, guest_addr address) {
   return stack ? TRAP_SS : TRAP_GP;
 }
 
-/* Does it look for a pending x87 exception before all else? Instructions of the x87 and MMX do (SDM vol. 1, 8.3.12), but
- * those of the name fn…. Mnemonics are in alphabetical order. */
+/* Does it look for a pending x87 exception before all else? Instructions of the x87 and MMX do (SDM vol.
+ * 1, 8.3.12), but those of the name fn…. Mnemonics are in alphabetical order. */
 static bool waits(const struct insn_form *form) {
   switch (form->mnemonic) {
   case ZYDIS_MNEMONIC_FNSAVE:
@@ -160,7 +160,8 @@ static bool waits(const struct insn_form *form) {
   return form->mnemonic >= ZYDIS_MNEMONIC_F2XM1 && form->mnemonic <= ZYDIS_MNEMONIC_FYL2XP1;
 }
 
-/* Translations find that an operand is not in its segment, and some that its page is missing, before the host's x87 finds an exception pending. */
+/* Translations find that an operand is not in its segment, and some that its page is missing, before the
+ * host's x87 finds an exception pending. */
 static void put_pending_first(const struct cpu_state *cpu, struct trap *trap) {
   enum { SUMMARY = 1 << 7 };
   uint8_t bytes[LONGEST];
@@ -174,7 +175,8 @@ static void put_pending_first(const struct cpu_state *cpu, struct trap *trap) {
 void fault_complete(const struct cpu_state *cpu, struct trap *trap) {
   uint8_t bytes[LONGEST];
   struct insn insn;
-  if (trap->vector == TRAP_GP || trap->vector == TRAP_SS || (trap->vector == TRAP_PF && !(trap->error_code & ERROR_FETCH)))
+  if (trap->vector == TRAP_GP || trap->vector == TRAP_SS ||
+      (trap->vector == TRAP_PF && !(trap->error_code & ERROR_FETCH)))
     put_pending_first(cpu, trap);
   if (trap->vector != TRAP_PF || trap->error_code & ERROR_FETCH || !decode_at_eip(cpu, bytes, &insn))
     return;

@@ -584,8 +584,8 @@ static uintptr_t enter_known(guest_addr eip) {
   return host;
 }
 
-/* Many units jump by the same table: an interpreter's. Its pages count as code of theirs, so that they go when those can be
- * written. */
+/* Many units jump by the same table: an interpreter's. Its pages count as code of theirs, so that they go
+ * when those can be written. */
 enum { TABLE_COUNT = 64, TABLE_ENTRY_LIMIT = 1024 };
 static struct table {
   guest_addr address, end;

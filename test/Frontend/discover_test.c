@@ -458,7 +458,8 @@ static void returns_that_are_jumps(void **state) {
   assert_int_equal(live_after(0), FLAGS_ALL);
 }
 
-/* With records nothing is kept for indirect jumps and calls: they may come with flags that are older than the record. */
+/* With records nothing is kept for indirect jumps and calls: they may come with flags that are older than the
+ * record. */
 static void older_flags(void **state) {
   (void)state;
   struct discover_options records = {.follow = true, .records = true};
@@ -476,7 +477,8 @@ static void older_flags(void **state) {
   DISCOVER(records, 0x83, 0xEC, 0x0C, 0xFF, 0xD1, 0xC3); /* sub esp,12; call ecx: not kept */
   assert_int_equal(live_after(0), 0);
   assert_true(unit.older[insn_index(3)]);
-  DISCOVER(records, 0x85, 0xC0, 0x75, 0x02, 0xFF, 0xE1, 0x0F, 0x92, 0xC0, 0xC3); /* test; jne 6; jmp ecx; 6: setc al; ret */
+  DISCOVER(records, 0x85, 0xC0, 0x75, 0x02, 0xFF, 0xE1, 0x0F, 0x92, 0xC0,
+           0xC3); /* test; jne 6; jmp ecx; 6: setc al; ret */
   assert_int_equal(live_after(0), FLAGS_C | FLAGS_Z);
 }
 

@@ -1,7 +1,8 @@
 /* What a guest sees of the command line: each argument asks for one thing.
  *   argv0        prints its own name       env NAME   prints a variable, or that it is unset
  *   deep N       uses N bytes of stack     exit N     ends with status N
- *   kill N       ends by signal N          collide N  calls functions whose places in the jump cache meet, N times */
+ *   kill N       ends by signal N          collide N  calls functions whose places in the jump
+ *                                                     cache meet, N times */
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -12,8 +12,9 @@
 
 #include "rain.h"
 
-unsigned shifted(unsigned), tabled(unsigned), counted(unsigned), read_by_table(unsigned), returned_later(unsigned), jumped(unsigned), called(unsigned), passed_on(unsigned), kept(unsigned), popped(unsigned),
-    replaced(unsigned), switched(unsigned), returned_far(unsigned);
+unsigned shifted(unsigned), tabled(unsigned), counted(unsigned), read_by_table(unsigned),
+    returned_later(unsigned), jumped(unsigned), called(unsigned), passed_on(unsigned), kept(unsigned),
+    popped(unsigned), replaced(unsigned), switched(unsigned), returned_far(unsigned);
 
 __asm__(".text\n"
         ".macro FLAGS\n pushf\n pop %eax\n and $0x8c1,%eax\n.endm\n"
@@ -82,8 +83,8 @@ __asm__(".text\n"
         "5: FLAGS\n  ret\n"
         "  .data\n3: .long 1b\n4: .long 5b\n  .text\n"
 
-        /* Flags that a jump by a table of constants takes along: to code that does not read them, then, when the table has
-         * been changed, to code that does. */
+        /* Flags that a jump by a table of constants takes along: to code that does not read them, then, when
+         * the table has been changed, to code that does. */
         ".globl counted\ncounted: mov 4(%esp),%eax\n"
         "  xor %ecx,%ecx\n"
         "  cmp $5,%eax\n"
@@ -178,11 +179,23 @@ int main(int argc, char **argv) {
   static const struct {
     const char *name;
     unsigned (*function)(unsigned);
-  } handled[] = {{"returned later", returned_later}, {"jumped", jumped},     {"called", called}, {"passed on", passed_on},
-                 {"popped", popped},                 {"replaced", replaced}, {"switched", switched}, {"kept", faults},
-                 {"shifted", faults_shifted},        {"tabled", tabled},
+  } handled[] = {{"returned later", returned_later},
+                 {"jumped", jumped},
+                 {"called", called},
+                 {"passed on", passed_on},
+                 {"popped", popped},
+                 {"replaced", replaced},
+                 {"switched", switched},
+                 {"kept", faults},
+                 {"shifted", faults_shifted},
+                 {"tabled", tabled},
                  {"returned far", returned_far}},
-    usual[] = {{"tabled", tabled}, {"read by table", read_by_table}, {"popped", popped}, {"replaced", replaced}, {"switched", switched}, {"returned far", returned_far},
+    usual[] = {{"tabled", tabled},
+               {"read by table", read_by_table},
+               {"popped", popped},
+               {"replaced", replaced},
+               {"switched", switched},
+               {"returned far", returned_far},
                {"returned later", returned_later}};
   const struct sigaction show = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
   rain_begin(argc, argv);

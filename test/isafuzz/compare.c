@@ -95,7 +95,8 @@ static unsigned known_of(const struct program *program, uint32_t entry, const st
   ZydisDecodedInstruction zi;
   ZydisDecodedOperand zo[ZYDIS_MAX_OPERAND_COUNT];
   uint32_t at = result->eip - entry;
-  if (at >= program->length && result->trap == DEBUG_TRAP) { /* an int1 of another program, which this one jumped to */
+  /* An int1 of another program, which this one jumped to. */
+  if (at >= program->length && result->trap == DEBUG_TRAP) {
     zi.mnemonic = ZYDIS_MNEMONIC_INT1;
     zi.attributes = 0;
     return known_parts(result->trap, &zi);

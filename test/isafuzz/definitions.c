@@ -123,7 +123,8 @@ const char *definitions_reason(unsigned groups, const ZydisDecodedInstruction *z
                   zo[0].type == ZYDIS_OPERAND_TYPE_MEMORY && zo[0].size > LARGEST_VALUE;
   bool by_element = zi->mnemonic == ZYDIS_MNEMONIC_VMASKMOVPS || zi->mnemonic == ZYDIS_MNEMONIC_VMASKMOVPD ||
                     zi->mnemonic == ZYDIS_MNEMONIC_VPMASKMOVD || zi->mnemonic == ZYDIS_MNEMONIC_VPMASKMOVQ;
-  bool by_fs_or_gs = zi->attributes & (ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_GS), ten_bytes = false;
+  bool by_fs_or_gs = zi->attributes & (ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_GS),
+       ten_bytes = false;
   for (unsigned i = 0; i < 2 && i < zi->operand_count; i++)
     ten_bytes |= by_fs_or_gs && zo[i].type == ZYDIS_OPERAND_TYPE_MEMORY && zo[i].size == LARGEST_VALUE;
   if (zi->address_width == 16 && (is_state || by_element || ten_bytes))

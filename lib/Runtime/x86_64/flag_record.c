@@ -30,7 +30,8 @@ _Static_assert(offsetof(struct cpu_state, flag_operand) + 8 <= INT8_MAX, "offset
 
 /* mov %reg,%gs:offset */
 static uint8_t *emit_store(uint8_t *at, unsigned reg, uint32_t offset) {
-  const uint8_t code[] = {GS, rex(reg, ZERO, 0), 0x89, (uint8_t)(0x40 | (reg & 7) << 3 | (ZERO & 7)), (uint8_t)offset};
+  const uint8_t code[] = {GS, rex(reg, ZERO, 0), 0x89, (uint8_t)(0x40 | (reg & 7) << 3 | (ZERO & 7)),
+                          (uint8_t)offset};
   return emit_bytes(at, code, sizeof code);
 }
 

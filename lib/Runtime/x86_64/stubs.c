@@ -42,8 +42,8 @@ static uint8_t *emit_jump_if_not(uint8_t *at, uintptr_t target) {
   return emit32(at, (uint32_t)(target - code_address(at) - 4));
 }
 
-/* To the target if the jump cache's entry at r10 is eip's (cpu_state.h), and not one that reads flags which may be older; else to
- * miss. */
+/* To the target if the jump cache's entry at r10 is eip's (cpu_state.h), and not one that reads flags which
+ * may be older; else to miss. */
 static uint8_t *write_entry_probe(uint8_t *at, enum probe_flags flags, uintptr_t miss) {
   const uint32_t table = offsetof(struct cpu_state, jump_cache);
   at = EMIT(at, 0x65, 0x45, 0x39, 0xAA); /* cmp %r13d,%gs:table(%r10) */
@@ -65,7 +65,9 @@ static uint8_t *write_probe(uint8_t *at, enum probe_flags flags, uintptr_t secon
   return write_entry_probe(at, flags, second);
 }
 
-uint8_t *stub_write_probe(uint8_t *at, enum probe_flags flags) { return write_probe(at, flags, second_stub[flags]); }
+uint8_t *stub_write_probe(uint8_t *at, enum probe_flags flags) {
+  return write_probe(at, flags, second_stub[flags]);
+}
 
 /* From a probe that failed, with its entry at r10: the other entry of the pair. */
 static uint8_t *write_second_probe(uint8_t *at, enum probe_flags flags, uintptr_t miss) {

@@ -25,7 +25,7 @@ enum {
 };
 
 struct options {
-  uint64_t seed, count; /* count: executions of programs */
+  uint64_t seed, batch, count; /* batch: the first one; count: executions of programs */
   double seconds;       /* 0: no limit */
   unsigned programs, states, pages, modes, groups, failures;
   ZydisMnemonic only[ONLY_LIMIT];
@@ -226,6 +226,7 @@ static void print_totals(const struct totals *totals, const struct options *opti
 static const char usage[] =
     "usage: isafuzz [OPTION…] RUNNER EMULATOR [OPTION…]\n"
     "  --seed N             (1) the same seed makes the same programs\n"
+    "  --batch N            (0) begin with this one: where a failure was, say\n"
     "  --count N            (1000000) executions of programs\n"
     "  --seconds N          stop after this time; or when SIGINT or SIGTERM comes, after the batch at hand\n"
     "  --programs N         (128) programs a batch; each runs from every state of the batch\n"
@@ -300,6 +301,7 @@ static void read_options(int argc, char *argv[], struct options *options) {
     COVERAGE,
     REPLAY,
     CASES,
+    BATCH,
     FORMS,
     TABLE
   };
@@ -309,12 +311,16 @@ static void read_options(int argc, char *argv[], struct options *options) {
       {"only", 1, NULL, ONLY},         {"with", 1, NULL, WITH},     {"without", 1, NULL, WITHOUT},
       {"exact-flags", 0, NULL, EXACT}, {"known", 0, NULL, KNOWN},   {"failures", 1, NULL, FAILURES},
       {"coverage", 0, NULL, COVERAGE}, {"forms", 1, NULL, FORMS},   {"replay", 1, NULL, REPLAY},
-      {"cases", 1, NULL, CASES},       {"tables", 0, NULL, TABLE},  {NULL, 0, NULL, 0}};
+      {"cases", 1, NULL, CASES},       {"tables", 0, NULL, TABLE},   {"batch", 1, NULL, BATCH},
+      {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(argc, argv, "+", names, NULL)) != -1)
     switch (option) {
     case SEED:
       options->seed = strtoull(optarg, NULL, 0);
+      break;
+    case BATCH:
+      options->batch = strtoull(optarg, NULL, 0);
       break;
     case COUNT:
       options->count = strtoull(optarg, NULL, 0);
@@ -446,7 +452,7 @@ int main(int argc, char *argv[]) {
   signal(SIGTERM, ask_to_end);
   double start = now_seconds();
   bool running = true;
-  for (uint64_t batch = 0;
+  for (uint64_t batch = options.batch;
        running && !asked_to_end && totals.executions < options.count && totals.printed < options.failures &&
        (options.seconds == 0 || totals.seconds < options.seconds);
        batch++) {

@@ -174,7 +174,7 @@ static int by_eip(const void *a, const void *b) {
 }
 
 static bool ends_block(const struct insn *insn) {
-  return insn->flow != FLOW_NEXT && insn->flow != FLOW_CALL && insn->flow != FLOW_CALL_INDIRECT;
+  return insn->flow != FLOW_NEXT && !insn_is_call(insn);
 }
 
 bool unit_leads_to_table_jump(const struct unit *unit, int block) {
@@ -252,6 +252,10 @@ static uint8_t live_at_return(const struct discover_options *options) {
   return options->records ? 0 : options->return_flags;
 }
 
+/* At an indirect jump or call. With records nothing has to be in the register file there: who reads flags
+ * gets them from the record (find_older_flags). */
+static uint8_t live_at_indirect(const struct work *work) { return work->options->records ? 0 : FLAGS_ALL; }
+
 /* Looks a few instructions deep from eip: the flags that are read there before they are written;
  * *unknown gets those that are neither as far as it looked, *last the last instruction seen. */
 static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unknown, guest_addr *last) {
@@ -278,7 +282,7 @@ static uint8_t peek_reads(const struct work *work, guest_addr eip, uint8_t *unkn
       if (insn->flow == FLOW_RETURN)
         *unknown &= live_at_return(work->options);
       else if (insn->flow == FLOW_JUMP_INDIRECT || insn->flow == FLOW_CALL_INDIRECT)
-        *unknown &= work->options->records ? 0 : FLAGS_ALL;
+        *unknown &= live_at_indirect(work);
       break;
     }
   }
@@ -499,10 +503,6 @@ static bool returns_by_jump(const struct unit *unit, const struct block *block) 
 
 /* --- Live flags --- */
 
-/* At an indirect jump or call. With records nothing has to be in the register file there: who reads flags
- * gets them from the record (find_older_flags). */
-static uint8_t live_at_indirect(const struct work *work) { return work->options->records ? 0 : FLAGS_ALL; }
-
 /* An entry of a table of addresses at a constant place, which a register counts: where it begins; 0 for other
  * operands. */
 static guest_addr table_of(const struct insn *insn, unsigned i) {
@@ -515,7 +515,7 @@ static guest_addr table_of(const struct insn *insn, unsigned i) {
 }
 
 static bool mentions(const struct operand *op, unsigned reg) {
-  return op->kind == OPERAND_GPR && (op->size == 1 ? op->reg & 3 : op->reg) == reg;
+  return op->kind == OPERAND_GPR && operand_whole_register(op) == reg;
 }
 
 /* Does it leave the register alone, as far as its operands tell, and do they tell all? */
@@ -590,17 +590,13 @@ static uint8_t live_before(const struct work *work, unsigned i) {
   return work->options->precise && work->unit->insn[i].can_fault ? FLAGS_ALL : unit_live_before(work->unit, i);
 }
 
-static bool is_call(const struct insn *insn) {
-  return insn->flow == FLOW_CALL || insn->flow == FLOW_CALL_INDIRECT;
-}
-
 /* After a call, the callee's entry decides what is live. Whether the return site reads flags is
  * seen here, before the call can return. */
 static void find_call_liveness(struct work *work) {
   struct unit *unit = work->unit;
   for (unsigned i = 0; i < unit->insn_count; i++) {
     const struct insn *insn = &unit->insn[i];
-    if (!is_call(insn))
+    if (!insn_is_call(insn))
       continue;
     unit->live[i] = insn->flow == FLOW_CALL ? peek(work, insn->target) : live_at_indirect(work);
     bool is_cut;
@@ -646,7 +642,7 @@ static void forget_address_flags(struct work *work) {
   for (unsigned b = 0; b < unit->block_count; b++) {
     const struct block *block = &unit->block[b];
     for (unsigned i = block->first + 1u; i < (unsigned)block->first + block->count; i++) {
-      if (!is_call(&unit->insn[i]) && unit->insn[i].flow != FLOW_JUMP_INDIRECT)
+      if (!insn_is_call(&unit->insn[i]) && unit->insn[i].flow != FLOW_JUMP_INDIRECT)
         continue;
       unsigned writer = i - 1;
       while (writer > block->first && !unit->insn[writer].flags_changed && !unit->insn[writer].flags_read &&
@@ -668,7 +664,7 @@ static bool has_all_flags(const struct unit *unit, const struct block *block, un
     const enum flag_record kind = flag_record_kind(&unit->insn[i]);
     if (kind != FLAG_RECORD_NONE)
       return flag_record_is_void(kind) || unit->live[i] == FLAGS_ALL;
-    if (is_call(&unit->insn[i]))
+    if (insn_is_call(&unit->insn[i]))
       return false;
   }
   return false;
@@ -751,7 +747,7 @@ static void find_liveness(struct work *work) {
         live |= block_in[block->next];
       for (unsigned i = block->first + block->count; i-- > block->first;) {
         const struct insn *insn = &unit->insn[i];
-        if (is_call(insn))
+        if (insn_is_call(insn))
           live = unit->live[i]; /* what the callee reads */
         else
           unit->live[i] = live = flag_record_is_void(unit->record[i]) ? FLAGS_ALL : live;

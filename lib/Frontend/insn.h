@@ -148,12 +148,24 @@ static inline uint32_t insn_pattern_variant(uint32_t pattern, uint32_t variant) 
 
 static inline guest_addr insn_next(const struct insn *insn) { return insn->eip + insn->length; }
 
+static inline bool insn_is_call(const struct insn *insn) {
+  return insn->flow == FLOW_CALL || insn->flow == FLOW_CALL_INDIRECT;
+}
+
+/* The whole register that a general register operand is part of. */
+static inline unsigned operand_whole_register(const struct operand *op) {
+  return op->size == 1 ? op->reg & 3 : op->reg;
+}
+
 /* What decode met. */
 enum insn_status {
   INSN_OK,
   INSN_TRUNCATED, /* the bytes given end inside the instruction */
   INSN_INVALID,   /* #UD: filled as the instruction ud2 (#GP if it is too long: hlt), of the length that could be read (at least 1) */
 };
+
+/* Is it an x87 instruction, fxsave or fxrstor? */
+bool insn_is_of_the_fpu(const struct insn_form *form);
 
 /* The unit in bytes in which memory operand i is accessed, the first one first: bound reads its two limits,
  * FPU environments and states go word by word, ten bytes as eight and two, masked moves by element; the

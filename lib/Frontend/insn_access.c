@@ -1,8 +1,13 @@
-/* How much of a memory operand the CPU accesses at a time (insn.h): where it finds an operand that goes
- * beyond its segment's end tells. */
+/* What accesses memory how: how much of an operand the CPU accesses at a time tells where it finds one that goes
+ * beyond its segment's end (insn.h). */
 #include "Frontend/insn.h"
 
 #include <Zydis/Mnemonic.h>
+
+/* Mnemonics are in alphabetical order. */
+bool insn_is_of_the_fpu(const struct insn_form *form) {
+  return form->mnemonic >= ZYDIS_MNEMONIC_F2XM1 && form->mnemonic <= ZYDIS_MNEMONIC_FYL2XP1;
+}
 
 unsigned insn_access_unit(const struct insn_form *form, unsigned i) {
   const unsigned size = form->op[i].size;

@@ -8,7 +8,7 @@ static LLVMValueRef recorded(struct lifter *l, const struct insn *insn, unsigned
   const struct operand *op = &insn->form.op[i];
   if (op->kind == OPERAND_MEMORY)
     return operand_read_as(l, insn, i, 4);
-  return l->gpr[op->size == 1 ? op->reg & 3 : op->reg];
+  return l->gpr[operand_whole_register(op)];
 }
 
 static void record_operands(struct lifter *l, const struct insn *insn, enum operand_kind kind) {

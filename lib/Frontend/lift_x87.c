@@ -90,7 +90,7 @@ static void lift_fldenv(struct lifter *l, const struct insn *insn) {
 static void check_rest(struct lifter *l, const struct insn *insn, unsigned i, LLVMValueRef address) {
   const enum segment segment = (enum segment)(insn->form.op[i].segment - 1);
   const unsigned unit = insn_access_unit(&insn->form, i), rest = insn->form.op[i].size - unit;
-  if (segment < SEG_FS || l->is_foreign || rest > unit || insn->form.attributes & INSN_ADDRESS16)
+  if (!rest || segment < SEG_FS || l->is_foreign || rest > unit || insn->form.attributes & INSN_ADDRESS16)
     return;
   if (insn->form.op[i].written)
     memory_touch(l, address);
@@ -107,8 +107,7 @@ static void lift_in_segment(struct lifter *l, const struct insn *insn) {
     if (op[i].kind == OPERAND_MEMORY && op[i].segment) {
       const size_t note = offsetof(struct cpu_state, fpu_operand);
       LLVMValueRef address = operand_address(l, insn, i);
-      if (insn_access_unit(&insn->form, i) < op[i].size)
-        check_rest(l, insn, i, address);
+      check_rest(l, insn, i, address);
       state_store(l, note + 4, lifter_const(l, 4, op[i].segment));
       state_store(l, note, address);
     }

@@ -164,9 +164,6 @@ static bool changes_only_its_result(const struct insn *insn) {
   }
 }
 
-/* The whole register that a general register operand is part of. */
-static unsigned whole_register(const struct operand *op) { return op->size == 1 ? op->reg & 3 : op->reg; }
-
 static bool compares_constants_or_registers(const struct insn *insn) {
   if (insn->form.mnemonic != ZYDIS_MNEMONIC_CMP && insn->form.mnemonic != ZYDIS_MNEMONIC_TEST)
     return false;
@@ -177,7 +174,7 @@ static bool changes_operand_of(const struct insn *insn, const struct insn *compa
   const struct operand *result = &insn->form.op[0];
   for (unsigned i = 0; i < 2; i++) {
     const struct operand *op = &comparison->form.op[i];
-    if (result->kind == OPERAND_GPR && op->kind == OPERAND_GPR && whole_register(result) == whole_register(op))
+    if (result->kind == OPERAND_GPR && op->kind == OPERAND_GPR && operand_whole_register(result) == operand_whole_register(op))
       return true;
   }
   return false;
@@ -202,11 +199,6 @@ const struct insn *shape_repeatable_setter(const struct insn *insns, unsigned at
   return NULL;
 }
 
-/* Mnemonics are in alphabetical order: x87 instructions, fxsave and fxrstor. */
-static bool is_of_the_fpu(const struct insn_form *form) {
-  return form->mnemonic >= ZYDIS_MNEMONIC_F2XM1 && form->mnemonic <= ZYDIS_MNEMONIC_FYL2XP1;
-}
-
 bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
   int at = address_operand(&insn->form);
   /* A bit string's offset is added before the address wraps at 64 KiB, or is looked up in a segment. */
@@ -217,7 +209,7 @@ bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
    * FPU remembers it (the lifter makes a note). */
   const struct operand *op = &insn->form.op[at];
   if (op->segment && (!insn->accesses || insn_access_unit(&insn->form, (unsigned)at) != op->size ||
-                      op->segment == SEGMENT_BEYOND || is_of_the_fpu(&insn->form)))
+                      op->segment == SEGMENT_BEYOND || insn_is_of_the_fpu(&insn->form)))
     return false;
   memset(&parts[0], 0, sizeof parts[0]);
   parts[0].form.mnemonic = ZYDIS_MNEMONIC_LEA;

@@ -141,7 +141,7 @@ uint32_t fault_beyond_limit(const struct cpu_state *cpu, guest_addr address) {
 }
 
 /* Does it look for a pending x87 exception before all else? Instructions of the x87 and MMX do (SDM vol.
- * 1, 8.3.12), but those of the name fn…. Mnemonics are in alphabetical order. */
+ * 1, 8.3.12), but those of the name fn…. */
 static bool waits(const struct insn_form *form) {
   switch (form->mnemonic) {
   case ZYDIS_MNEMONIC_FNSAVE:
@@ -157,7 +157,7 @@ static bool waits(const struct insn_form *form) {
   for (unsigned i = 0; i < 4; i++)
     if (form->op[i].kind == OPERAND_MMX)
       return true;
-  return form->mnemonic >= ZYDIS_MNEMONIC_F2XM1 && form->mnemonic <= ZYDIS_MNEMONIC_FYL2XP1;
+  return insn_is_of_the_fpu(form);
 }
 
 /* Translations find that an operand is not in its segment, and some that its page is missing, before the

@@ -10,26 +10,20 @@ static bool page_is_known(const struct fetch *fetch, uint32_t page) {
 }
 
 /* A page is write-protected before it is read: a later write to it cannot go unseen. */
-static bool use_page(struct fetch *fetch, uint32_t page) {
-  if (page_is_known(fetch, page))
-    return true;
-  guest_addr address = page << GUEST_PAGE_SHIFT;
-  if (fetch->page_count == FETCH_PAGE_LIMIT || !(guest_memory_page(address) & GUEST_PAGE_EXEC))
-    return false;
-  if (!fetch->unprotected)
-    guest_memory_code_translated(address, GUEST_PAGE_SIZE);
-  fetch->page[fetch->page_count++] = page;
-  return true;
-}
-
 bool fetch_depend(struct fetch *fetch, uint32_t page) {
   if (page_is_known(fetch, page))
     return true;
   if (fetch->page_count == FETCH_PAGE_LIMIT)
     return false;
-  guest_memory_code_translated(page << GUEST_PAGE_SHIFT, GUEST_PAGE_SIZE);
+  if (!fetch->unprotected)
+    guest_memory_code_translated(page << GUEST_PAGE_SHIFT, GUEST_PAGE_SIZE);
   fetch->page[fetch->page_count++] = page;
   return true;
+}
+
+static bool use_page(struct fetch *fetch, uint32_t page) {
+  return page_is_known(fetch, page) ||
+         (guest_memory_page(page << GUEST_PAGE_SHIFT) & GUEST_PAGE_EXEC && fetch_depend(fetch, page));
 }
 
 size_t fetch_code(void *context, guest_addr eip, const uint8_t **bytes) {

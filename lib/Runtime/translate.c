@@ -373,7 +373,7 @@ static void copy_piece(const struct selected *piece, const struct block *block) 
                  code_address(end));
   }
   const struct insn *last = &piece->insn[piece->count - 1];
-  if (last->flow == FLOW_CALL || last->flow == FLOW_CALL_INDIRECT)
+  if (insn_is_call(last))
     work.show_flags_after = reads_return(last);
   work.at = probe ? stub_write_probe(end - 5, flags_at(&piece->insn[piece->count - 1])) : end;
 }
@@ -440,7 +440,7 @@ static void emit_jump(int block, guest_addr eip, bool repeats) {
 }
 
 static bool falls_through(const struct insn *insn) {
-  return insn->flow == FLOW_NEXT || insn->flow == FLOW_CALL || insn->flow == FLOW_CALL_INDIRECT ||
+  return insn->flow == FLOW_NEXT || insn_is_call(insn) ||
          insn->flow == FLOW_CONDITIONAL;
 }
 

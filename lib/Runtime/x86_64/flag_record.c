@@ -74,7 +74,7 @@ static uint8_t *emit_operand(uint8_t *at, const struct insn *insn, const struct 
                              uint32_t offset) {
   if (op->kind == OPERAND_MEMORY)
     return emit_store(emit_access(at, insn, op, stack), R10, offset);
-  unsigned reg = op->size == 1 ? op->reg & 3 : op->reg;
+  unsigned reg = operand_whole_register(op);
   if (reg != GPR_ESP || !stack)
     return emit_store(at, host_register[reg], offset);
   const uint8_t lea[] = {rex(R10, host_register[GPR_ESP], 0), 0x8D,

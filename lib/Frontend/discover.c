@@ -489,16 +489,18 @@ static void stack_follow(struct stack *stack, const struct insn *insn) {
     change_esp(stack, insn);
 }
 
-/* Does the block's return pop what the block has stored there, or of a stack that it has changed to? That is no return from a call, and
- * flags may be meant to live across it. */
-static bool returns_by_jump(const struct unit *unit, const struct block *block) {
+/* Does the block's return pop what the block has stored there? That is no return from a call, and flags may be meant to live across it.
+ * The same holds for one from a stack that the block has changed to; but mostly that is the old one, behind an array of variable size. */
+static void look_at_return(const struct unit *unit, struct block *block) {
   struct stack stack = {0};
-  bool is_stored = false;
+  block->returns_by_jump = block->changes_stack = false;
+  if (unit->insn[block->first + block->count - 1].flow != FLOW_RETURN)
+    return;
   for (unsigned i = 0; i + 1 < block->count; i++)
     stack_follow(&stack, &unit->insn[block->first + i]);
   for (unsigned k = 0; k < stack.slot_count && k < STACK_SLOTS; k++)
-    is_stored |= stack.slot[k] == stack.esp;
-  return stack.is_other || is_stored;
+    block->returns_by_jump |= stack.slot[k] == stack.esp;
+  block->changes_stack = stack.is_other;
 }
 
 /* --- Live flags --- */
@@ -569,7 +571,7 @@ static uint8_t live_out_of(const struct work *work, const uint8_t *block_in, con
   case FLOW_JUMP:
     return live_into(work, block_in, block->taken, last->target);
   case FLOW_RETURN:
-    return returns_by_jump(work->unit, block) ? FLAGS_ALL : live_at_return(work->options);
+    return block->returns_by_jump || block->changes_stack ? FLAGS_ALL : live_at_return(work->options);
   case FLOW_JUMP_INDIRECT:
     return live_at_jump(work, block);
   case FLOW_TRAP:
@@ -642,7 +644,9 @@ static void forget_address_flags(struct work *work) {
   for (unsigned b = 0; b < unit->block_count; b++) {
     const struct block *block = &unit->block[b];
     for (unsigned i = block->first + 1u; i < (unsigned)block->first + block->count; i++) {
-      if (!insn_is_call(&unit->insn[i]) && unit->insn[i].flow != FLOW_JUMP_INDIRECT)
+      const bool jumps = insn_is_call(&unit->insn[i]) || unit->insn[i].flow == FLOW_JUMP_INDIRECT;
+      const bool may_jump = unit->insn[i].flow == FLOW_RETURN && block->changes_stack && !work->options->records;
+      if (!jumps && !may_jump)
         continue;
       unsigned writer = i - 1;
       while (writer > block->first && !unit->insn[writer].flags_changed && !unit->insn[writer].flags_read &&
@@ -801,6 +805,8 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
   }
   if (options->records)
     find_records(&work);
+  for (unsigned b = 0; b < unit->block_count; b++)
+    look_at_return(unit, &unit->block[b]);
   find_liveness(&work);
   find_branch_liveness(&work);
   forget_address_flags(&work);

@@ -29,6 +29,8 @@ struct block {
   int16_t taken;         /* block of the branch target; -1: outside the unit */
   int16_t next;          /* block of the fall-through; -1: none or outside */
   bool leader;           /* may be entered from outside or by a jump */
+  bool returns_by_jump;  /* it ends in a return that pops what the block has stored: a jump */
+  bool changes_stack;    /* it gives ESP another value, and returns: perhaps a jump */
   uint8_t live_taken, live_next; /* after a conditional jump: FLAGS_* that are read on each of its ways */
 };
 

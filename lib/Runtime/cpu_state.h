@@ -49,7 +49,7 @@ struct jump_cache_entry {
   uint32_t reads_flags; /* not 0: not for those who may come with older flags in the fields below (docs/flags.md) */
   uint64_t host;        /* where its translation starts */
 };
-enum { JUMP_CACHE_BITS = 12, JUMP_CACHE_SIZE = 1 << JUMP_CACHE_BITS };
+enum { JUMP_CACHE_BITS = 13, JUMP_CACHE_SIZE = 1 << JUMP_CACHE_BITS };
 /* An empty entry's eip where 0 would be found: address 1 has its place elsewhere. */
 enum { JUMP_CACHE_NOBODY = 1 };
 

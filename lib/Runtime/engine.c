@@ -443,7 +443,7 @@ struct cpu_state *runtime_cpu_new(void *owner) {
   cpu->self = (uint64_t)(uintptr_t)cpu;
   cpu->owner = owner;
   uint64_t *base = (uint64_t *)(thread->frames + FRAMES_SIZE - 64);
-  *base = (uint64_t)(uintptr_t)enter_base_return;
+  *base = (uint64_t)stub_address(STENCIL_MISPAIRED); /* a frame that comes back here was nobody's */
   cpu->frame_base = cpu->frame_stack = (uint64_t)(uintptr_t)base;
   engine_lock();
   thread->next = engine.threads;

@@ -387,7 +387,7 @@ int signals_init(void);
 
 /* enter.S */
 _Noreturn void enter_guest(struct cpu_state *cpu, uintptr_t host);
-extern const char enter_link[], enter_dispatch_miss[], enter_return_miss[], enter_leave[], enter_helper[], enter_after_signal[], enter_base_return[];
+extern const char enter_link[], enter_dispatch_miss[], enter_return_miss[], enter_leave[], enter_helper[], enter_after_signal[];
 extern const char enter_text_start[], enter_text_end[];
 
 #endif

@@ -307,6 +307,13 @@ static void end_insn(void) {
   work.void_after = work.show_flags_after = false;
 }
 
+/* A return that is a jump leaves the host's frames alone: the function that a lazy symbol's resolver goes to by it returns to
+ * where the resolver was called from. */
+static uint8_t *turn_return(uint8_t *end) {
+  enum { RETURN = 0xC3 };
+  return end[-1] == RETURN ? stub_write_probe(end - 1, PROBE_FLAGS_KEPT) : end;
+}
+
 static void copy_piece(const struct selected *piece, const struct block *block) {
   const struct stencil *stencil = piece->stencil;
   if (piece->starts)
@@ -375,7 +382,9 @@ static void copy_piece(const struct selected *piece, const struct block *block) 
   const struct insn *last = &piece->insn[piece->count - 1];
   if (insn_is_call(last))
     work.show_flags_after = reads_return(last);
-  work.at = probe ? stub_write_probe(end - 5, flags_at(&piece->insn[piece->count - 1])) : end;
+  if (last->flow == FLOW_RETURN && block->returns_by_jump)
+    end = turn_return(end);
+  work.at = probe ? stub_write_probe(end - 5, flags_at(last)) : end;
 }
 
 static void emit_nops(unsigned count) {

@@ -2,7 +2,8 @@
  *   argv0        prints its own name       env NAME   prints a variable, or that it is unset
  *   deep N       uses N bytes of stack     exit N     ends with status N
  *   kill N       ends by signal N          collide N  calls functions whose places in the jump
- *                                                     cache meet, N times */
+ *                                                     cache meet, N times
+ *   unpaired N   returns where no call of that frame was, N times */
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@ enum { CODE_SIZE = 1 << 20, RET = 0xC3 };
 
 /* A place for a function with this index in the jump cache (Runtime/cpu_state.h), from `at` on. */
 static uint8_t *place(uint8_t *at, uint32_t index) {
-  while ((uint32_t)(uintptr_t)at * 0x9E3779B1u >> 20 != index)
+  while ((uint32_t)(uintptr_t)at * 0x9E3779B1u >> 19 != index)
     at++;
   *at = RET;
   return at;
@@ -46,6 +47,33 @@ static void collide(unsigned long count) {
   call_in_turn(first, beside, count);
 }
 
+/* Calls a function as the resolver of lazy symbols does, by a return; it reads flags at its start. */
+static __attribute__((noinline)) void call_by_return(void) {
+  __asm__ volatile("call 1f\n jmp 3f\n"
+                   "1: push $0\n movl $2f,(%%esp)\n ret\n"
+                   "2: pushf\n pop %%eax\n ret\n"
+                   "3:" ::: "eax", "cc", "memory");
+}
+
+/* Its caller's frames are others than the host's from here on: none of them is there any more. */
+static __attribute__((noinline)) void return_by_jump(void) {
+  __asm__ volatile("call 1f\n jmp 2f\n1: pop %%eax\n jmp *%%eax\n2:" ::: "eax", "memory");
+}
+
+static __attribute__((noinline)) int descend(int depth) {
+  if (depth == 0)
+    return_by_jump();
+  return depth == 0 ? 0 : descend(depth - 1) + *(volatile int *)&depth;
+}
+
+static void return_unpaired(unsigned long count) {
+  enum { DEPTH = 20 };
+  for (unsigned long i = 0; i < count; i++) {
+    call_by_return();
+    descend(DEPTH);
+  }
+}
+
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IONBF, 0);
   for (int i = 1; i < argc; i++) {
@@ -54,6 +82,9 @@ int main(int argc, char **argv) {
       puts(argv[0]);
     } else if (strcmp(ask, "collide") == 0) {
       collide(strtoul(argument, NULL, 0));
+      i++;
+    } else if (strcmp(ask, "unpaired") == 0) {
+      return_unpaired(strtoul(argument, NULL, 0));
       i++;
     } else if (strcmp(ask, "deep") == 0) {
       use_stack(strtoul(argument, NULL, 0));

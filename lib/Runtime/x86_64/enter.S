@@ -145,11 +145,6 @@ enter_fresh:                    /* host address in r11; open frames are forgotte
         STEP_IF_INTERRUPTED
         jmp *%r11
 
-/* A frame came back that was nobody's: the base's return address points here. */
-        .globl enter_base_return
-enter_base_return:
-        subq $8, %rsp           /* the base frame again; on to … */
-
 /* A return to another place than behind its call, to eip in r13d, which is not in the jump cache. */
         .globl enter_return_miss
 enter_return_miss:

@@ -95,9 +95,22 @@ static bool leads_out(const struct stencil_code *code, unsigned field) {
   return false;
 }
 
+/* spl, bpl, sil or dil, which only an instruction with a REX prefix has. */
+static bool is_low_byte(const ZydisDecodedOperand *operand) {
+  return operand->type == ZYDIS_OPERAND_TYPE_REGISTER && operand->reg.value >= ZYDIS_REGISTER_SPL &&
+         operand->reg.value <= ZYDIS_REGISTER_DIL;
+}
+
+static bool has_low_byte(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *operand) {
+  for (unsigned i = 0; i < zi->operand_count; i++)
+    if (is_low_byte(&operand[i]))
+      return true;
+  return false;
+}
+
 /* Finds the operand that can be another (struct stencil_memory). Only in straight-line code: what comes
- * after it moves when it grows. */
-static struct stencil_memory memory_operand(const struct stencil_code *code) {
+ * after it moves when it grows. *rex_may_go: see STENCIL_REX_MAY_GO. */
+static struct stencil_memory memory_operand(const struct stencil_code *code, bool *rex_may_go) {
   const struct stencil_memory none = {0};
   struct stencil_memory found = none;
   ZydisDecoder decoder;
@@ -127,6 +140,7 @@ static struct stencil_memory memory_operand(const struct stencil_code *code) {
                          zi.raw.modrm.mod == 0 && zi.raw.modrm.rm == 6 && zi.raw.disp.size == 0;
       if (!replaceable || found.modrm)
         return none;
+      *rex_may_go = has_rex && !has_low_byte(&zi, op);
       found = (struct stencil_memory){(uint16_t)(at + (has_rex ? zi.raw.rex.offset : zi.raw.vex.offset + 1)),
                                       (uint16_t)(at + zi.raw.modrm.offset)};
     }
@@ -260,7 +274,10 @@ static void make_stencil(const struct jit_object *o, const Elf64_Sym *function, 
   uint8_t space[CONDITIONAL_LIMIT];
   turn_conditional(&code, relocs, space);
   finish_tail(&code, relocs);
-  code.memory = memory_operand(&code);
+  bool rex_may_go = false;
+  code.memory = memory_operand(&code, &rex_may_go);
+  if (rex_may_go)
+    code.flags |= STENCIL_REX_MAY_GO;
   find_short_fields(&code, relocs);
   const char *broken = stencil_check(&code);
   if (broken) {

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
-static const char magic[8] = {'u', 'e', 'm', 'u', 's', 't', 'n', '5'};
+static const char magic[8] = {'u', 'e', 'm', 'u', 's', 't', 'n', '6'};
 
 _Static_assert(sizeof(struct stencil) % 4 == 0, "records are addressed in units of 4 bytes");
 

@@ -48,9 +48,10 @@ struct stencil_reloc {
 };
 
 enum {
-  STENCIL_FALLS_THROUGH = 1,  /* its end goes on at the next stencil */
-  STENCIL_TAIL_DISPATCH = 2,  /* its last five bytes are a jump to the dispatcher */
-  STENCIL_REFUSED = 4,        /* there is no code: the shape cannot be compiled */
+  STENCIL_FALLS_THROUGH = 1, /* its end goes on at the next stencil */
+  STENCIL_TAIL_DISPATCH = 2, /* its last five bytes are a jump to the dispatcher */
+  STENCIL_REFUSED = 4,       /* there is no code: the shape cannot be compiled */
+  STENCIL_REX_MAY_GO = 8,    /* the prefix at memory.rex is a REX that nothing needs if it has no bit set */
 };
 
 /* The one host instruction whose memory operand is the temporary, (%r14d): its REX prefix, or the second
@@ -86,7 +87,7 @@ struct stencil_code {
 enum { STENCIL_BUILD_ID_SIZE = 20 };
 
 struct stencil_library_header {
-  char magic[8]; /* "uemustn5" */
+  char magic[8]; /* "uemustn6" */
   uint8_t build_id[STENCIL_BUILD_ID_SIZE];
   uint32_t total;    /* bytes, header included */
   uint32_t checksum; /* crc32 of everything, with 0 in this place */

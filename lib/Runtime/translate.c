@@ -245,30 +245,47 @@ static unsigned write_address(uint8_t *modrm, unsigned reg, unsigned base, unsig
   return size + (mod == DISP32 ? 4 : mod == DISP8 ? 1 : 0);
 }
 
+enum { REX = 0x40 }; /* with no bit set */
+
 /* The prefix byte with the high bits of base and index: REX is 0100WRXB; the second byte of VEX has R, X and
  * B inverted above the map's number (SDM vol. 2, 2.3.5), and R is never that of a guest's register. */
 static uint8_t with_high_bits(uint8_t prefix, unsigned base, unsigned index) {
-  enum { REX = 0x40, REX_B = 1, REX_X = 2, VEX_NOT_B = 0x20, VEX_NOT_X = 0x40 };
+  enum { REX_B = 1, REX_X = 2, VEX_NOT_B = 0x20, VEX_NOT_X = 0x40 };
   if ((prefix & 0xF0) == REX)
     return (uint8_t)((prefix & ~(REX_B | REX_X)) | (base & 8 ? REX_B : 0) | (index & 8 ? REX_X : 0));
   return (uint8_t)((prefix & ~(VEX_NOT_B | VEX_NOT_X)) | (base & 8 ? 0 : VEX_NOT_B) |
                    (index & 8 ? 0 : VEX_NOT_X));
 }
 
-/* The stencil's code with the guest's address in place of the temporary. Returns how much longer that made
- * it. */
-static unsigned copy_with_address(uint8_t *code, const struct stencil *stencil, const struct operand *address,
-                                  uint32_t disp) {
+/* How far a stencil's code has moved: what is behind the REX prefix, and what is behind the operand. */
+struct shift {
+  int8_t rex, operand;
+};
+
+/* Where an offset in the stencil has come to. */
+static unsigned shifted(const struct stencil *stencil, struct shift shift, unsigned offset) {
+  return offset + (unsigned)(offset > stencil->memory.modrm ? shift.operand
+                             : offset > stencil->memory.rex ? shift.rex
+                                                            : 0);
+}
+
+/* The stencil's code with the guest's address in place of the temporary, which always has a REX prefix: that
+ * goes if it is empty and need not be there. */
+static struct shift copy_with_address(uint8_t *code, const struct stencil *stencil,
+                                      const struct operand *address, uint32_t disp) {
   const uint8_t *from = stencil_code_bytes(stencil);
   unsigned modrm = stencil->memory.modrm, rex = stencil->memory.rex;
   unsigned base = address->reg == REGISTER_NONE ? HOST_ZERO : host_register[address->reg];
   unsigned index = address->index == REGISTER_NONE ? SIB_NO_INDEX : host_register[address->index];
   memcpy(code, from, modrm);
   code[rex] = with_high_bits(from[rex], base, index);
-  unsigned size = write_address(code + modrm, from[modrm] & MODRM_REG, base, index, address->scale,
-                                address->has_disp ? disp : 0);
-  memcpy(code + modrm + size, from + modrm + 1, stencil->size - modrm - 1);
-  return size - 1;
+  const unsigned gone = code[rex] == REX && stencil->flags & STENCIL_REX_MAY_GO ? 1 : 0;
+  memcpy(code + rex + 1 - gone, from + rex + 1, modrm - rex - 1);
+  uint8_t *const at = code + modrm - gone;
+  unsigned size =
+      write_address(at, from[modrm] & MODRM_REG, base, index, address->scale, address->has_disp ? disp : 0);
+  memcpy(at + size, from + modrm + 1, stencil->size - modrm - 1);
+  return (struct shift){(int8_t)-gone, (int8_t)(size - 1 - gone)};
 }
 
 /* add $adjust,%esi: stencils take nothing from the host's flags. */
@@ -329,10 +346,10 @@ static void copy_piece(const struct selected *piece, const struct block *block) 
     return;
   }
   uint8_t *code = work.at, *end = code + stencil->size;
-  unsigned growth = 0; /* of the operand: relocations behind it lie so much further */
+  struct shift shift = {0};
   if (piece->address) {
-    growth = copy_with_address(code, stencil, piece->address, piece->insn->disp);
-    end += growth;
+    shift = copy_with_address(code, stencil, piece->address, piece->insn->disp);
+    end += shift.operand;
   } else {
     memcpy(code, stencil_code_bytes(stencil), stencil->size);
   }
@@ -342,12 +359,11 @@ static void copy_piece(const struct selected *piece, const struct block *block) 
   unsigned saved = 0, saved_before = 0, saved_at = 0;
   for (unsigned r = 0; r < stencil->reloc_count; r++) {
     const struct stencil_reloc *reloc = &stencil->reloc[r];
-    uint8_t *field = code + reloc->offset + (reloc->offset > stencil->memory.modrm ? growth : 0) - saved;
+    uint8_t *field = code + shifted(stencil, shift, reloc->offset) - saved;
     uint32_t value;
     if (hole_value(reloc->symbol, piece->insn, piece->count, &value)) {
       unsigned form = reloc->offset - reloc->back;
-      uint8_t *form_at = code + form + (form > stencil->memory.modrm ? growth : 0) -
-                         (form > saved_at ? saved : saved_before);
+      uint8_t *form_at = code + shifted(stencil, shift, form) - (form > saved_at ? saved : saved_before);
       value += (uint32_t)reloc->addend;
       unsigned less = shorten(reloc, form_at, field, end, value);
       if (less) {
@@ -376,8 +392,7 @@ static void copy_piece(const struct selected *piece, const struct block *block) 
   for (unsigned r = 0; jumps_to_end && r < stencil->reloc_count; r++) {
     const struct stencil_reloc *reloc = &stencil->reloc[r];
     if (reloc->symbol == STENCIL_NEXT)
-      store_pc32(code + reloc->offset + (reloc->offset > stencil->memory.modrm ? growth : 0), reloc->addend,
-                 code_address(end));
+      store_pc32(code + shifted(stencil, shift, reloc->offset), reloc->addend, code_address(end));
   }
   const struct insn *last = &piece->insn[piece->count - 1];
   if (insn_is_call(last))

@@ -269,6 +269,15 @@ def addresses(f):
             f.add(f"movl $0x55667788,4(%{base},%{index},{scale})", [small])
             f.add(f"lea -4(,%{index},{scale}),%edx", [small])
             f.add(f"lea (%{base},%{index},{scale}),%ax", [everything])
+    # Encodings whose length hangs together: registers that are bytes, short immediates behind short addresses.
+    for register in "al cl dl bl ah ch dh bh".split():
+        for base in ("ecx", "ebx", "esi"):
+            f.add(f"mov %{register},0x20(%{base})", [everything])
+            f.add(f"add 0x20(%{base}),%{register}", [f"{everything} {content}"])
+    for base in ("edx", "esp", "edi"):
+        for immediate in ("0x7f", "0x12345"):
+            f.add(f"addl ${immediate},8(%{base})", [f"{everything} {content}"])
+            f.add(f"imul ${immediate},0x100(%{base}),%ecx", [f"{everything} {content}"], "PAZS")
     f.add("mov 0x10(%eax,%ecx,8),%edx", ["eax=80000000 ecx=f4000000 m000=11", "eax=fffffff0 ecx=4000020 m100=11223344",
                                            "eax=1ffffff8 ecx=1 m010=778899aa"])
     f.add("mov %fs:(%ecx),%edx", ["ecx=e0000100", "ecx=100 m100=01020304"])

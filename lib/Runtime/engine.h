@@ -58,7 +58,8 @@ uint8_t *code_cache_open_in_place(size_t size);
 void code_cache_close(uint8_t *end);
 /* The address at which a byte written at `at`, since the last open, will run. */
 static inline uintptr_t code_address(const void *at) { return (uintptr_t)at + (uintptr_t)code_cache.to_code; }
-/* Where to write the 4 bytes at `offset` of code that is running: aligned, so that it is done at once. */
+/* Where to write the 4 bytes at `offset` of code that is running: within 8 aligned ones, so that it is done
+ * at once. */
 int32_t *code_cache_field(uint32_t offset);
 /* Is the code at `offset` another process's too? */
 bool code_cache_is_shared(uint32_t offset);
@@ -144,9 +145,9 @@ uint32_t slot_new(guest_addr target);
 /* The slot's exit is at `entry`, where its first instruction is a jump whose displacement, aligned to 4 bytes, is
  * changed from now on; `indirect` jumps through the slot; `counting` counts on the way, 0: it need not. */
 void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t indirect, uintptr_t counting);
-/* A jump that leads to the slot's exit, alone, has its displacement at `field`, in one aligned 8 bytes, which the CPU reads
- * at once: from now on it is changed with the exit's own. */
-void slot_set_jump(uint32_t slot, uintptr_t field);
+/* A jump that leads to the slot's exit has its displacement at `field`, in one aligned 8 bytes, which the CPU
+ * reads at once: from now on it is changed with the exit's own. */
+void slot_add_jump(uint32_t slot, uintptr_t field);
 /* Somebody came by: from now on the slot goes to what code its target has. */
 void slot_used(uint32_t slot);
 /* An exit to `target` that counts and is in use; 0 if there is none. */

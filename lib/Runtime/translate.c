@@ -16,7 +16,8 @@ struct fixup {
   enum { TO_BLOCK, TO_DETOUR, TO_EXIT, TO_PROBE, FILLED } kind;
   uint32_t target; /* block or detour index, guest address, or enum probe_flags */
   bool counts;     /* an exit through which code gets hot */
-  bool straight;   /* a jump that leads past its exit, which is its own, where it can */
+  bool straight;   /* a jump that leads past its exit where it can */
+  bool moves;      /* … for which it is moved, if need be */
 };
 
 /* The translation under way. One at a time: the engine lock is held. */
@@ -47,6 +48,16 @@ static void add_fixup(uint8_t *field, int32_t addend, int kind, uint32_t target)
       (struct fixup){.field = field, .addend = addend, .kind = kind, .target = target};
 }
 
+/* Opcodes before a displacement of 32 bits, and their twins before one of 8. */
+enum {
+  CALL = 0xE8,
+  JUMP = 0xE9,
+  SHORT_JUMP = 0xEB,
+  ESCAPE = 0x0F,
+  CONDITIONAL = 0x80,
+  SHORT_CONDITIONAL = 0x70
+};
+
 static bool jumps_back(const struct insn *jump) { return jump->target <= jump->eip; }
 
 static int block_at(guest_addr eip) {
@@ -58,16 +69,21 @@ static int block_at(guest_addr eip) {
 
 /* Where the jump, or call, that leads to the unit's block goes; -1 for a way out. Where there are regions a
  * loop's jump back is a way out, too, though it leads in again: it is counted, and comes to lead to the
- * region, in the middle of the loop's run; but not to the unit's own copy of code that jumps through a table.
- * Such a jump goes straight to where its exit would: by two jumps short loops run at half their speed. */
+ * region, in the middle of the loop's run; but not to the unit's own copy of code that jumps through a
+ * table. */
 static int block_for_jump(int block, const struct insn *jump) {
   const bool leads_out = jumps_back(jump) && engine.options.tier == RUNTIME_TIER_REGION &&
                          !unit_leads_to_table_jump(&work.unit, block);
   return leads_out ? -1 : block;
 }
 
+/* Is it more than perhaps taken? Of jump and call, whose displacement is at `field`. */
+static bool is_taken(const uint8_t *field) { return field[-1] == CALL || field[-1] == JUMP; }
+
 /* A jump to guest address `eip`: inside the unit if it is there. `repeats`: it may be a loop's or a call,
- * by which code gets hot. What is reached in small units by going forward gets hot with what is before it. */
+ * by which code gets hot. What is reached in small units by going forward gets hot with what is before it.
+ * In large units the jump goes straight to where its exit would: by two jumps short loops run at half their
+ * speed, and each exit on the way is a line more for the CPU to fetch. */
 static void add_jump_fixup(uint8_t *field, int32_t addend, int block, guest_addr eip, bool repeats) {
   if (block >= 0) {
     add_fixup(field, addend, TO_BLOCK, (uint32_t)block);
@@ -76,7 +92,8 @@ static void add_jump_fixup(uint8_t *field, int32_t addend, int block, guest_addr
   add_fixup(field, addend, TO_EXIT, eip);
   struct fixup *fixup = &work.fixup[work.fixup_count - 1];
   fixup->counts = repeats || work.large;
-  fixup->straight = work.large && repeats && engine.options.tier == RUNTIME_TIER_REGION && block_at(eip) >= 0;
+  fixup->straight = work.large;
+  fixup->moves = work.large && (repeats || is_taken(field));
 }
 
 static void store(uint8_t *field, unsigned kind, uint64_t value) {
@@ -154,7 +171,6 @@ static unsigned shorten(const struct stencil_reloc *reloc, uint8_t *form, uint8_
 /* A jump back, to a block whose code is there: in the short form, if it reaches. Returns its end; NULL: no
  * such jump. */
 static uint8_t *jump_back(uint8_t *field, int block) {
-  enum { JUMP = 0xE9, SHORT_JUMP = 0xEB, ESCAPE = 0x0F, CONDITIONAL = 0x80, SHORT_CONDITIONAL = 0x70 };
   if (block < 0 || (unsigned)block > work.block)
     return NULL;
   bool conditional = field[-2] == ESCAPE && (field[-1] & 0xF0) == CONDITIONAL;
@@ -430,7 +446,7 @@ static unsigned gap_before(const uint8_t *field) {
 /* Has one of the jumps from number `first` on need of that? */
 static unsigned gap_before_jumps(unsigned first) {
   for (unsigned i = first; i < work.fixup_count; i++)
-    if (work.fixup[i].straight && gap_before(work.fixup[i].field))
+    if (work.fixup[i].moves && gap_before(work.fixup[i].field))
       return gap_before(work.fixup[i].field);
   return 0;
 }
@@ -449,12 +465,10 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
   work.fixup_count = fixup_count;
   emit_nops(gap);
   copy_piece(piece, block);
-  for (unsigned i = fixup_count; i < work.fixup_count; i++)
-    work.fixup[i].straight &= !gap_before(work.fixup[i].field); /* a stencil may have two */
 }
 
 static void emit_jump(int block, guest_addr eip, bool repeats) {
-  if (block < 0 && repeats)
+  if (block < 0 && work.large)
     emit_nops(gap_before(work.at + 1));
   *work.at++ = 0xE9;
   uint8_t *short_end = jump_back(work.at, block);
@@ -533,7 +547,15 @@ static uint8_t *emit_exit(guest_addr target, bool counts, uint32_t *slot) {
 }
 
 static bool shares_exit(const struct fixup *fixup, guest_addr target) {
-  return fixup->kind == TO_EXIT && fixup->target == target && !fixup->straight;
+  return fixup->kind == TO_EXIT && fixup->target == target;
+}
+
+/* Has the jump lead to the exit, and past it where the slot's target is known: a stencil with two of them may
+ * have been moved for one alone. */
+static void fill_exit(struct fixup *fixup, const uint8_t *exit, uint32_t slot) {
+  store_pc32(fixup->field, fixup->addend, code_address(exit));
+  if (fixup->straight && !gap_before(fixup->field))
+    slot_add_jump(slot, code_address(fixup->field));
 }
 
 /* The exits at the unit's end: one for each target outside, one probe for each indirect call. */
@@ -559,19 +581,13 @@ static void emit_exits(void) {
       break;
     }
     uint32_t slot;
-    if (fixup->straight) {
-      target = emit_exit(fixup->target, true, &slot);
-      store_pc32(fixup->field, fixup->addend, code_address(target));
-      slot_set_jump(slot, code_address(fixup->field));
-      continue;
-    }
     bool counts = false;
     for (unsigned k = i; k < work.fixup_count; k++)
       counts |= shares_exit(&work.fixup[k], fixup->target) && work.fixup[k].counts;
     target = emit_exit(fixup->target, counts, &slot);
     for (unsigned k = i; k < work.fixup_count; k++)
       if (shares_exit(&work.fixup[k], fixup->target)) {
-        store_pc32(work.fixup[k].field, work.fixup[k].addend, code_address(target));
+        fill_exit(&work.fixup[k], target, slot);
         work.fixup[k].kind = k > i ? FILLED : TO_EXIT;
       }
   }

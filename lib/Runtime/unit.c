@@ -52,9 +52,16 @@ struct exit_slot {
   uint32_t entry;    /* the exit (stub_write_exit) */
   uint32_t indirect; /* its way through the slot */
   uint32_t counting; /* its way while the target is not hot; 0: it does not count */
-  uint32_t jump;     /* the displacement of a jump that leads to the exit alone, and past it where it can; or 0 */
+  uint32_t first_jump; /* chain of the jumps that lead to the exit, and past it where they can; 0: none */
 };
 static struct exit_slot *slots;
+
+/* A jump with its displacement at an offset in the code cache. */
+struct exit_jump {
+  uint32_t field, next; /* 0: the last */
+};
+static struct exit_jump *exit_jumps;
+static uint32_t exit_jump_count = 1;
 
 static void *map(size_t size, int flags) {
   void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
@@ -71,10 +78,11 @@ int units_init(void) {
   units = reserve((size_t)UNIT_LIMIT * sizeof *units);
   current = reserve((size_t)UNIT_LIMIT * sizeof *current);
   slots = reserve((size_t)code_cache.slot_limit * sizeof *slots);
+  exit_jumps = reserve((size_t)code_cache.slot_limit * sizeof *exit_jumps);
   lines = reserve((size_t)LINE_LIMIT * sizeof *lines);
   places = places_map(FIRST_PLACES);
   place_size = FIRST_PLACES;
-  return units && current && slots && lines && places ? 0 : -ENOMEM;
+  return units && current && slots && exit_jumps && lines && places ? 0 : -ENOMEM;
 }
 
 /* --- Units -------------------------------------------------------------------------------------------- */
@@ -246,15 +254,16 @@ static struct place *place_with_code(guest_addr eip) {
 static uintptr_t host_address(uint32_t offset) { return (uintptr_t)code_cache.code + offset; }
 static uint32_t host_offset(uintptr_t host) { return (uint32_t)(host - (uintptr_t)code_cache.code); }
 
-/* Has the jump with this displacement go to `offset`. */
+/* Has the jump with this displacement, which need not be aligned, go to `offset`. */
 static void aim(uint32_t jump, uint32_t offset) {
   int32_t *field = code_cache_field(jump), displacement = (int32_t)(offset - (jump + 4));
-  if (*field != displacement)
+  if (memcmp(field, &displacement, sizeof displacement) != 0)
     __atomic_store_n(field, displacement, __ATOMIC_RELEASE);
 }
 
-/* Points the slot, and the exit, at the place's code: straight if that is settled or if the slot never counts.
- * Where other processes run the exit's code too, it goes through the slot, which is each one's own. */
+/* Points the slot, the exit, and the jumps to it, at the place's code: straight if that is settled or if the
+ * slot never counts. Where other processes run the exit's code too, it goes through the slot, which is each
+ * one's own. */
 static void slot_link(uint32_t slot, const struct place *place) {
   const struct exit_slot *out = &slots[slot];
   uint32_t target = place->kind == PLACE_SETTLED || !out->counting ? place->host : out->counting;
@@ -264,8 +273,8 @@ static void slot_link(uint32_t slot, const struct place *place) {
   __atomic_store_n(&code_cache.slot[slot], indirect, __ATOMIC_RELEASE);
   const bool straight = place->host && !code_cache_is_shared(out->entry);
   aim(out->entry + 1, straight ? target : out->indirect);
-  if (out->jump)
-    aim(out->jump, straight ? target : out->entry);
+  for (uint32_t at = out->first_jump; at; at = exit_jumps[at].next)
+    aim(exit_jumps[at].field, straight ? target : out->entry);
 }
 
 static void slots_link(const struct place *place) {
@@ -315,7 +324,7 @@ uint32_t slot_new(guest_addr target) {
   if (code_cache.slot_count == code_cache.slot_limit)
     return 0;
   uint32_t slot = code_cache.slot_count++;
-  slots[slot].next = slots[slot].jump = 0;
+  slots[slot].next = slots[slot].first_jump = 0;
   code_cache.target[slot] = (struct slot_target){.eip = target};
   code_cache.slot[slot] = code_cache.link;
   return slot;
@@ -328,9 +337,12 @@ void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t indirect, uintptr_t
   slot_used(slot);
 }
 
-void slot_set_jump(uint32_t slot, uintptr_t field) {
+void slot_add_jump(uint32_t slot, uintptr_t field) {
   const struct place *place = place_with_code(code_cache.target[slot].eip);
-  slots[slot].jump = host_offset(field);
+  if (exit_jump_count == code_cache.slot_limit)
+    return; /* it goes by the exit */
+  exit_jumps[exit_jump_count] = (struct exit_jump){host_offset(field), slots[slot].first_jump};
+  slots[slot].first_jump = exit_jump_count++;
   if (place)
     slot_link(slot, place);
 }

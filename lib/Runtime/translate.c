@@ -18,6 +18,13 @@ struct fixup {
   bool counts;     /* an exit through which code gets hot */
   bool straight;   /* a jump that leads past its exit where it can */
   bool moves;      /* … for which it is moved, if need be */
+  bool is_short;   /* the displacement has one byte */
+};
+
+/* Where something in the unit was when it was emitted before, and how many bytes more there may be up to it
+ * the next time: padding. */
+struct position {
+  uint32_t offset, slack;
 };
 
 /* The translation under way. One at a time: the engine lock is held. */
@@ -29,8 +36,11 @@ static struct {
   struct fixup fixup[FIXUP_LIMIT];
   unsigned fixup_count;
   uint8_t *block_code[UNIT_BLOCK_LIMIT], *detour_code[UNIT_BLOCK_LIMIT];
+  struct position block_position[UNIT_BLOCK_LIMIT], detour_position[UNIT_BLOCK_LIMIT];
+  bool positions_known; /* of all */
+  uint32_t slack;
   struct unit_insn insn[SELECTED_LIMIT];
-  unsigned insn_count;
+  unsigned insn_count, ordered_count;
   uint8_t *code, *at;
   unsigned block; /* being emitted, or the last one */
   bool void_after; /* behind the instruction being emitted there is no flag record any more */
@@ -168,21 +178,37 @@ static unsigned shorten(const struct stencil_reloc *reloc, uint8_t *form, uint8_
   return 4 - left;
 }
 
-/* A jump back, to a block whose code is there: in the short form, if it reaches. Returns its end; NULL: no
- * such jump. */
-static uint8_t *jump_back(uint8_t *field, int block) {
-  if (block < 0 || (unsigned)block > work.block)
+static bool is_conditional(const uint8_t *field) {
+  return field[-2] == ESCAPE && (field[-1] & 0xF0) == CONDITIONAL;
+}
+
+/* How far it is at most from `end`, in the block being emitted, to what comes later; more than can be if that
+ * is not known. */
+static ptrdiff_t distance_ahead(const uint8_t *end, const struct position *target) {
+  const struct position *begin = &work.block_position[work.block];
+  const uint32_t most = target->offset - begin->offset + target->slack - begin->slack;
+  return work.positions_known ? (ptrdiff_t)most - (end - work.block_code[work.block]) : PTRDIFF_MAX;
+}
+
+/* The jump with its displacement at `field`, to the unit's detour, or to its block if that is -1: in the
+ * short form, if it reaches. Returns its end; NULL: it does not, or leads out of the unit. */
+static uint8_t *jump_short(uint8_t *field, int block, int detour) {
+  if ((block < 0 && detour < 0) || (!is_conditional(field) && field[-1] != JUMP))
     return NULL;
-  bool conditional = field[-2] == ESCAPE && (field[-1] & 0xF0) == CONDITIONAL;
-  if (!conditional && field[-1] != JUMP)
+  const bool is_back = detour < 0 && (unsigned)block <= work.block;
+  uint8_t *const end = is_conditional(field) ? field : field + 1;
+  const ptrdiff_t distance =
+      is_back ? work.block_code[block] - end
+              : distance_ahead(end, detour < 0 ? &work.block_position[block] : &work.detour_position[detour]);
+  if (distance < INT8_MIN || distance > INT8_MAX)
     return NULL;
-  uint8_t *at = conditional ? field - 2 : field - 1;
-  ptrdiff_t distance = work.block_code[block] - (at + 2);
-  if (distance < INT8_MIN)
-    return NULL;
-  at[0] = conditional ? (uint8_t)(SHORT_CONDITIONAL | (field[-1] & 15)) : SHORT_JUMP;
-  at[1] = (uint8_t)distance;
-  return at + 2;
+  end[-2] = is_conditional(field) ? (uint8_t)(SHORT_CONDITIONAL | (field[-1] & 15)) : SHORT_JUMP;
+  end[-1] = (uint8_t)distance;
+  if (!is_back) {
+    add_fixup(end - 1, -1, detour < 0 ? TO_BLOCK : TO_DETOUR, (uint32_t)(detour < 0 ? block : detour));
+    work.fixup[work.fixup_count - 1].is_short = true;
+  }
+  return end;
 }
 
 /* The number of the unit's instruction at eip; insn_count if there is none. */
@@ -395,9 +421,10 @@ static void copy_piece(const struct selected *piece, const struct block *block) 
     } else if (field + 4 != end) {
       patch_jump(reloc, field, &piece->insn[piece->count - 1], block);
     } else if (!probe) {
-      bool straight = reloc->symbol == STENCIL_TAKEN && detour_of(block) < 0;
       const struct insn *last = &piece->insn[piece->count - 1];
-      uint8_t *short_end = straight ? jump_back(field, block_for_jump(block->taken, last)) : NULL;
+      uint8_t *short_end = reloc->symbol == STENCIL_TAKEN
+                               ? jump_short(field, block_for_jump(block->taken, last), detour_of(block))
+                               : NULL;
       if (short_end)
         end = short_end;
       else
@@ -443,11 +470,15 @@ static unsigned gap_before(const uint8_t *field) {
   return offset + DISPLACEMENT <= WORD ? 0 : WORD - offset;
 }
 
+enum { GAP_LIMIT = 3 };
+
 /* Has one of the jumps from number `first` on need of that? */
 static unsigned gap_before_jumps(unsigned first) {
-  for (unsigned i = first; i < work.fixup_count; i++)
+  for (unsigned i = first; i < work.fixup_count; i++) {
+    work.slack += work.fixup[i].moves ? GAP_LIMIT : 0;
     if (work.fixup[i].moves && gap_before(work.fixup[i].field))
       return gap_before(work.fixup[i].field);
+  }
   return 0;
 }
 
@@ -468,10 +499,12 @@ static void emit_piece(const struct selected *piece, const struct block *block) 
 }
 
 static void emit_jump(int block, guest_addr eip, bool repeats) {
-  if (block < 0 && work.large)
+  if (block < 0 && work.large) {
     emit_nops(gap_before(work.at + 1));
-  *work.at++ = 0xE9;
-  uint8_t *short_end = jump_back(work.at, block);
+    work.slack += GAP_LIMIT;
+  }
+  *work.at++ = JUMP;
+  uint8_t *short_end = jump_short(work.at, block, -1);
   if (!short_end)
     add_jump_fixup(work.at, -4, block, eip, repeats);
   work.at = short_end ? short_end : work.at + 4;
@@ -501,7 +534,14 @@ static void align_loop(unsigned b) {
   const struct block *first = &work.unit.block[b], *last = &work.unit.block[end];
   unsigned count = (unsigned)last->first + last->count - first->first;
   unsigned boundary = count <= SHORT_LOOP ? LINE : HALF;
-  emit_nops((unsigned)(-code_address(work.at)) % boundary);
+  const unsigned padding = (unsigned)(-code_address(work.at)) % boundary;
+  work.slack += boundary - 1 - padding;
+  emit_nops(padding);
+}
+
+static void note_position(struct position *position) {
+  if (!work.positions_known)
+    *position = (struct position){(uint32_t)(work.at - work.code), work.slack};
 }
 
 static void emit_block(unsigned b) {
@@ -510,6 +550,7 @@ static void emit_block(unsigned b) {
   align_loop(b);
   work.block = b;
   work.block_code[b] = work.at;
+  note_position(&work.block_position[b]);
   for (unsigned i = b ? work.selection.block_end[b - 1] : 0; i < end; i++)
     emit_piece(&work.selection.piece[i], block);
   end_insn();
@@ -523,11 +564,63 @@ static void emit_detours(void) {
     const struct detour *detour = &work.selection.detour[d];
     const struct block *block = &work.unit.block[detour->block];
     work.detour_code[d] = work.at;
+    note_position(&work.detour_position[d]);
     for (unsigned i = detour->first; i < detour->end; i++)
       emit_piece(&work.selection.piece[i], block);
     const struct insn *branch = &work.unit.insn[block->first + block->count - 1];
     emit_jump(block_for_jump(block->taken, branch), branch->target, jumps_back(branch));
   }
+}
+
+static void emit_body(void) {
+  work.at = work.code;
+  work.fixup_count = work.insn_count = work.slack = 0;
+  for (unsigned b = 0; b < work.unit.block_count; b++)
+    emit_block(b);
+  work.ordered_count = work.insn_count;
+  emit_detours();
+}
+
+/* The place in the unit that the jump leads to; NULL: it leads out. */
+static const uint8_t *target_inside(const struct fixup *fixup) {
+  return fixup->kind == TO_BLOCK    ? work.block_code[fixup->target]
+         : fixup->kind == TO_DETOUR ? work.detour_code[fixup->target]
+                                    : NULL;
+}
+
+/* Can a byte say how far the jump goes ahead? */
+static bool is_near(const struct fixup *fixup) {
+  const uint8_t *target = target_inside(fixup);
+  return target && target > fixup->field && target - (fixup->field + 1) <= INT8_MAX;
+}
+
+static bool has_near_jumps(void) {
+  for (unsigned i = 0; i < work.fixup_count; i++)
+    if (is_near(&work.fixup[i]))
+      return true;
+  return false;
+}
+
+static bool short_jumps_reach(void) {
+  for (unsigned i = 0; i < work.fixup_count; i++)
+    if (work.fixup[i].is_short && !is_near(&work.fixup[i]))
+      return false;
+  return true;
+}
+
+/* How far a jump ahead goes is known only behind it. So large units are emitted twice, with short jumps where
+ * the first time says that they reach; should one not reach after all, once more without. */
+static void emit_unit(void) {
+  work.positions_known = false;
+  emit_body();
+  if (!work.large || !has_near_jumps())
+    return;
+  work.positions_known = true;
+  emit_body();
+  if (short_jumps_reach())
+    return;
+  work.positions_known = false;
+  emit_body();
 }
 
 uint8_t *translate_write_exit(uint8_t *at, guest_addr eip, bool counts, uint8_t **entry, uint32_t *slot) {
@@ -565,10 +658,11 @@ static void emit_exits(void) {
     uint8_t *target;
     switch (fixup->kind) {
     case TO_BLOCK:
-      store_pc32(fixup->field, fixup->addend, code_address(work.block_code[fixup->target]));
-      continue;
     case TO_DETOUR:
-      store_pc32(fixup->field, fixup->addend, code_address(work.detour_code[fixup->target]));
+      if (fixup->is_short)
+        *fixup->field = (uint8_t)(target_inside(fixup) - (fixup->field + 1));
+      else
+        store_pc32(fixup->field, fixup->addend, code_address(target_inside(fixup)));
       continue;
     case TO_PROBE:
       target = work.at;
@@ -737,14 +831,10 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
     }
     limit = select_stencils(&work.selection, &work.unit, &work.options);
   } while (limit < work.unit.insn_count);
-  work.fixup_count = work.insn_count = 0;
-  work.code = work.at = code_cache_open(CODE_ROOM);
+  work.code = code_cache_open(CODE_ROOM);
   if (!work.code)
     engine_fatal(eip, "the code cache is full");
-  for (unsigned b = 0; b < work.unit.block_count; b++)
-    emit_block(b);
-  unsigned ordered_count = work.insn_count;
-  emit_detours();
+  emit_unit();
   uint8_t *body_end = work.at;
   emit_exits();
   code_cache_close(work.at);
@@ -754,7 +844,7 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
                            .low = work.unit.low,
                            .large = work.large,
                            .insn_count = (uint16_t)work.insn_count,
-                           .ordered_count = (uint16_t)ordered_count,
+                           .ordered_count = (uint16_t)work.ordered_count,
                            .page_count = (uint16_t)work.fetch.page_count,
                            .insn = work.insn,
                            .page = work.fetch.page};

@@ -36,8 +36,11 @@ static struct {
   struct fixup fixup[FIXUP_LIMIT];
   unsigned fixup_count;
   uint8_t *block_code[UNIT_BLOCK_LIMIT], *detour_code[UNIT_BLOCK_LIMIT];
-  struct position block_position[UNIT_BLOCK_LIMIT], detour_position[UNIT_BLOCK_LIMIT];
-  bool positions_known; /* of all */
+  struct position block_position[UNIT_BLOCK_LIMIT + 1], detour_position[UNIT_BLOCK_LIMIT];
+  bool positions_known; /* of all, and the blocks' end */
+  bool has_short_jumps; /* ahead, by those positions */
+  bool has_loops;
+  int16_t loop_end[UNIT_BLOCK_LIMIT];
   uint32_t slack;
   struct unit_insn insn[SELECTED_LIMIT];
   unsigned insn_count, ordered_count;
@@ -187,7 +190,7 @@ static bool is_conditional(const uint8_t *field) {
 static ptrdiff_t distance_ahead(const uint8_t *end, const struct position *target) {
   const struct position *begin = &work.block_position[work.block];
   const uint32_t most = target->offset - begin->offset + target->slack - begin->slack;
-  return work.positions_known ? (ptrdiff_t)most - (end - work.block_code[work.block]) : PTRDIFF_MAX;
+  return work.has_short_jumps ? (ptrdiff_t)most - (end - work.block_code[work.block]) : PTRDIFF_MAX;
 }
 
 /* The jump with its displacement at `field`, to the unit's detour, or to its block if that is -1: in the
@@ -445,17 +448,22 @@ static void copy_piece(const struct selected *piece, const struct block *block) 
   work.at = probe ? stub_write_probe(end - 5, flags_at(last)) : end;
 }
 
+/* As few as can be: CPUs take up to three prefixes before a nop. */
 static void emit_nops(unsigned count) {
-  static const uint8_t nops[8][8] = {{0x90},
-                                     {0x66, 0x90},
-                                     {0x0F, 0x1F, 0x00},
-                                     {0x0F, 0x1F, 0x40},
-                                     {0x0F, 0x1F, 0x44},
-                                     {0x66, 0x0F, 0x1F, 0x44},
-                                     {0x0F, 0x1F, 0x80},
-                                     {0x0F, 0x1F, 0x84}};
+  enum { LONGEST = 11 };
+  static const uint8_t nops[LONGEST][LONGEST] = {{0x90},
+                                                 {0x66, 0x90},
+                                                 {0x0F, 0x1F, 0x00},
+                                                 {0x0F, 0x1F, 0x40},
+                                                 {0x0F, 0x1F, 0x44},
+                                                 {0x66, 0x0F, 0x1F, 0x44},
+                                                 {0x0F, 0x1F, 0x80},
+                                                 {0x0F, 0x1F, 0x84},
+                                                 {0x66, 0x0F, 0x1F, 0x84},
+                                                 {0x66, 0x2E, 0x0F, 0x1F, 0x84},
+                                                 {0x66, 0x66, 0x2E, 0x0F, 0x1F, 0x84}};
   while (count) {
-    unsigned size = count < 8 ? count : 8;
+    unsigned size = count < LONGEST ? count : LONGEST;
     memcpy(work.at, nops[size - 1], size);
     work.at += size;
     count -= size;
@@ -515,28 +523,45 @@ static bool falls_through(const struct insn *insn) {
          insn->flow == FLOW_CONDITIONAL;
 }
 
-/* The last block that jumps back to block b; -1: it is no loop's head. */
-static int loop_end(unsigned b) {
-  int end = -1;
-  for (unsigned k = b; k < work.unit.block_count; k++)
-    if (work.unit.block[k].taken == (int)b || work.unit.block[k].next == (int)b)
-      end = (int)k;
-  return end;
+/* The last block that jumps back to each; -1: it is no loop's head. */
+static void find_loops(void) {
+  work.has_loops = false;
+  for (unsigned b = 0; b < work.unit.block_count; b++) {
+    const struct block *block = &work.unit.block[b];
+    work.loop_end[b] = -1;
+    for (unsigned way = 0; way < 2; way++) {
+      const int target = way ? block->next : block->taken;
+      if (target < 0 || target > (int)b)
+        continue;
+      work.loop_end[target] = (int16_t)b;
+      work.has_loops = true;
+    }
+  }
 }
 
-/* Loops start on a boundary: the CPU fetches 64 bytes at a time, and a short loop that lies in two such lines
- * takes it twice as long. */
+/* Is there no other loop in that of block b? */
+static bool is_innermost(unsigned b) {
+  for (int k = (int)b + 1; k <= work.loop_end[b]; k++)
+    if (work.loop_end[k] >= 0)
+      return false;
+  return true;
+}
+
+/* The CPU fetches lines of 64 bytes, and a short loop that lies in two of them takes it twice as long. So an
+ * innermost loop that would lie in more lines than it must starts with one. How long it is shows the first
+ * time. */
 static void align_loop(unsigned b) {
-  enum { LINE = 64, HALF = 32, SHORT_LOOP = 14 };
-  int end = work.large ? loop_end(b) : -1;
-  if (end < 0)
+  enum { LINE = 64 };
+  if (!work.large || work.loop_end[b] < 0 || !is_innermost(b))
     return;
-  const struct block *first = &work.unit.block[b], *last = &work.unit.block[end];
-  unsigned count = (unsigned)last->first + last->count - first->first;
-  unsigned boundary = count <= SHORT_LOOP ? LINE : HALF;
-  const unsigned padding = (unsigned)(-code_address(work.at)) % boundary;
-  work.slack += boundary - 1 - padding;
-  emit_nops(padding);
+  if (!work.positions_known) {
+    work.slack += LINE - 1;
+    return;
+  }
+  const unsigned size = work.block_position[work.loop_end[b] + 1].offset - work.block_position[b].offset;
+  const unsigned begin = (unsigned)(code_address(work.at) % LINE);
+  if ((begin + size + LINE - 1) / LINE > (size + LINE - 1) / LINE)
+    emit_nops(LINE - begin);
 }
 
 static void note_position(struct position *position) {
@@ -577,6 +602,7 @@ static void emit_body(void) {
   work.fixup_count = work.insn_count = work.slack = 0;
   for (unsigned b = 0; b < work.unit.block_count; b++)
     emit_block(b);
+  note_position(&work.block_position[work.unit.block_count]);
   work.ordered_count = work.insn_count;
   emit_detours();
 }
@@ -608,18 +634,21 @@ static bool short_jumps_reach(void) {
   return true;
 }
 
-/* How far a jump ahead goes is known only behind it. So large units are emitted twice, with short jumps where
- * the first time says that they reach; should one not reach after all, once more without. */
+/* How far a jump ahead goes, and how long a loop is, shows only behind it. So large units are emitted twice:
+ * the second time loops are aligned, and jumps are short where the first time says that they reach. Should
+ * one not reach after all, they are all long once more. */
 static void emit_unit(void) {
-  work.positions_known = false;
+  work.positions_known = work.has_short_jumps = false;
+  if (work.large)
+    find_loops();
   emit_body();
-  if (!work.large || !has_near_jumps())
+  if (!work.large || (!has_near_jumps() && !work.has_loops))
     return;
-  work.positions_known = true;
+  work.positions_known = work.has_short_jumps = true;
   emit_body();
   if (short_jumps_reach())
     return;
-  work.positions_known = false;
+  work.has_short_jumps = false;
   emit_body();
 }
 

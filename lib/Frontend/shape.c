@@ -151,54 +151,6 @@ static void use_temporary(struct insn_form *form, int at) {
   op->scale = op->segment = op->has_disp = 0;
 }
 
-/* Instructions that change nothing but their first operand. */
-static bool changes_only_its_result(const struct insn *insn) {
-  switch (insn->form.mnemonic) {
-  case ZYDIS_MNEMONIC_MOV:
-  case ZYDIS_MNEMONIC_MOVZX:
-  case ZYDIS_MNEMONIC_MOVSX:
-  case ZYDIS_MNEMONIC_LEA:
-    return true;
-  default:
-    return insn->flow == FLOW_NEXT && insn->condition != CONDITION_NONE; /* setcc, cmovcc */
-  }
-}
-
-static bool compares_constants_or_registers(const struct insn *insn) {
-  if (insn->form.mnemonic != ZYDIS_MNEMONIC_CMP && insn->form.mnemonic != ZYDIS_MNEMONIC_TEST)
-    return false;
-  return !touches_memory(&insn->form);
-}
-
-static bool changes_operand_of(const struct insn *insn, const struct insn *comparison) {
-  const struct operand *result = &insn->form.op[0];
-  for (unsigned i = 0; i < 2; i++) {
-    const struct operand *op = &comparison->form.op[i];
-    if (result->kind == OPERAND_GPR && op->kind == OPERAND_GPR && operand_whole_register(result) == operand_whole_register(op))
-      return true;
-  }
-  return false;
-}
-
-const struct insn *shape_repeatable_setter(const struct insn *insns, unsigned at) {
-  enum { LOOK_BACK = 6 };
-  if (!reads_flags_foldably(&insns[at]))
-    return NULL;
-  for (unsigned i = at; i-- > 0 && at - i <= LOOK_BACK;) {
-    if (insns[i].flags_changed) {
-      if (!compares_constants_or_registers(&insns[i]) || !shape_can_fuse(&insns[i], &insns[at]))
-        return NULL;
-      for (unsigned k = i + 1; k < at; k++)
-        if (changes_operand_of(&insns[k], &insns[i]))
-          return NULL;
-      return &insns[i];
-    }
-    if (!changes_only_its_result(&insns[i]))
-      return NULL;
-  }
-  return NULL;
-}
-
 bool shape_split_address(const struct insn *insn, struct insn parts[2]) {
   int at = address_operand(&insn->form);
   /* A bit string's offset is added before the address wraps at 64 KiB, or is looked up in a segment. */

@@ -22,10 +22,6 @@ void shape_of(struct shape *shape, const struct insn *insns, unsigned count, uin
 /* May `second` be fused to `first`? */
 bool shape_can_fuse(const struct insn *first, const struct insn *second);
 
-/* The comparison of registers or constants, among insns[0..at), whose flags insns[at] reads and that can be made once more
- * there: nothing in between changes flags or what it compares, and the two can be fused. NULL: none. */
-const struct insn *shape_repeatable_setter(const struct insn *insns, unsigned at);
-
 /* The set of flags that is kept for `live` when `changed` are written: live ones rounded up to one
  * of a few sets, so that there are fewer shapes. */
 uint8_t shape_round_flags(uint8_t live, uint8_t changed);

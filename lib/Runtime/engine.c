@@ -389,7 +389,8 @@ int runtime_init(const struct runtime_options *options, const struct runtime_hoo
   engine.options = *options;
   engine.hooks = *hooks;
   const uint32_t count = options->region_count ? options->region_count : REGION_COUNT;
-  engine.hot_count = options->tier == RUNTIME_TIER_REGION && count < HOT_COUNT ? count : HOT_COUNT;
+  const uint32_t hot_count = options->hot_count ? options->hot_count : HOT_COUNT;
+  engine.hot_count = options->tier == RUNTIME_TIER_REGION && count < hot_count ? count : hot_count;
   engine.regions_at_once = options->tier == RUNTIME_TIER_REGION && count == 1;
   engine.region_rounds = (count + HOT_COUNT - 1) / HOT_COUNT;
   int status = code_cache_init(options->tier == RUNTIME_TIER_LLVM);

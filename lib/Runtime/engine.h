@@ -30,8 +30,9 @@ struct slot_target {
 };
 
 /* Jumps to a target are counted by adding to its counter until that overflows: then it is hot, and translated
- * anew as a larger unit. That costs about 50 us and saves a few nanoseconds a jump. Targets share counters now and
- * then, which makes them hot sooner. (engine.hot_count, which is this but for tests.) */
+ * anew as a larger unit. That costs about 50 us and saves a few nanoseconds a jump. Targets share counters
+ * now and then, which makes them hot sooner. (engine.hot_count, which is this but for tests. With 1 all units
+ * are large.) */
 enum { HOT_COUNT = 6000, COUNTER_BITS = 16 };
 static inline uint32_t counter_of(guest_addr eip) { return (eip ^ eip >> COUNTER_BITS) % (1u << COUNTER_BITS); }
 
@@ -76,6 +77,7 @@ struct unit_insn {
   uint16_t host;  /* bytes from the unit's code */
   uint16_t guest; /* bytes from the unit's lowest guest address */
   int16_t stack;  /* bytes that guest ESP is above its register (stack_fold.h) */
+  uint8_t host_flags; /* FLAGS_* that are in the host's EFLAGS (direct.h), and perhaps nowhere else */
 };
 
 /* A byte of a region's code that is made a breakpoint to stop a thread there; what it was, and what the instruction
@@ -361,6 +363,10 @@ uint8_t *stub_write_helper_call(uint8_t *at, unsigned helper);
 
 /* Host numbers of the registers that the guest's are pinned to (docs/guest-abi.md). */
 extern const uint8_t host_register[GPR_COUNT];
+/* Writes ModRM byte, SIB byte and displacement for the guest's address, of host registers (index 4: none);
+ * `reg` is the ModRM byte's middle. Returns how many bytes these are: 1 to 6. */
+unsigned write_address(uint8_t *modrm, unsigned reg, unsigned base, unsigned index, unsigned scale,
+                       uint32_t disp);
 /* The record of an instruction, before it; guest ESP is `stack` above its register. */
 uint8_t *flag_record_write(uint8_t *at, const struct insn *insn, int32_t stack);
 uint8_t *flag_record_write_void(uint8_t *at);

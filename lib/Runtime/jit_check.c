@@ -88,3 +88,24 @@ const char *stencil_check(const struct stencil_code *code) {
   }
   return NULL;
 }
+
+bool stencil_changes_flags(const struct stencil_code *code) {
+  const uint32_t six = ZYDIS_CPUFLAG_CF | ZYDIS_CPUFLAG_PF | ZYDIS_CPUFLAG_AF | ZYDIS_CPUFLAG_ZF |
+                       ZYDIS_CPUFLAG_SF | ZYDIS_CPUFLAG_OF;
+  for (unsigned r = 0; r < code->reloc_count; r++)
+    if (code->reloc[r].symbol >= STENCIL_HELPER)
+      return true;
+  ZydisDecoder decoder;
+  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  for (unsigned at = 0; at < code->size;) {
+    ZydisDecodedInstruction zi;
+    ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code->code + at, code->size - at, &zi, op)))
+      return true;
+    at += zi.length;
+    const ZydisAccessedFlags *flags = zi.cpu_flags;
+    if (flags && (flags->modified | flags->set_0 | flags->set_1 | flags->undefined) & six)
+      return true;
+  }
+  return false;
+}

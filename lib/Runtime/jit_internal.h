@@ -67,5 +67,8 @@ LLVMMemoryBufferRef jit_make_object(const struct jit_emit *emit, LLVMModuleRef m
 
 /* NULL if the stencil keeps the rules that precise faults need; else what it breaks. */
 const char *stencil_check(const struct stencil_code *code);
+/* Does it change the six flags of the host, or go to a helper, which looks for the guest's in the register
+ * file? */
+bool stencil_changes_flags(const struct stencil_code *code);
 
 #endif

@@ -284,6 +284,8 @@ static void make_stencil(const struct jit_object *o, const Elf64_Sym *function, 
     sink->refused(sink->context, source, broken);
     return;
   }
+  if (!stencil_changes_flags(&code))
+    code.flags |= STENCIL_NEUTRAL;
   sink->made(sink->context, &code);
 }
 

@@ -72,6 +72,8 @@ struct runtime_options {
   enum runtime_tier tier;
   bool dump_ir;          /* give `dump` the IR of the blocks that the llvm tier runs */
   void (*dump)(const char *text); /* whole modules, with line ends */
+  uint32_t
+      hot_count; /* how often code runs before it is translated in larger units; 1: at once; 0: as is best */
   uint32_t region_count;    /* region tier: how often code runs, in stencils, before it is compiled; 0: as is best */
   unsigned compile_threads; /* region tier: 0 compiles while the guest waits, else a thread does */
   const struct jit_dump *dump_files; /* jit_dump.h: what to write of all that LLVM compiles; NULL: nothing */

@@ -9,6 +9,7 @@
 #include "Frontend/decode_cache.h"
 #include "Frontend/flag_record.h"
 #include "Frontend/stack_fold.h"
+#include "Runtime/direct.h"
 #include "Runtime/engine.h"
 
 #include <Zydis/Mnemonic.h>
@@ -125,6 +126,7 @@ static bool add(const struct insn *insns, unsigned count, uint8_t live) {
   out->piece[out->count++] = (struct selected){.insn = insns,
                                                .stencil = stencil,
                                                .address = address < 0 ? NULL : &insns[0].form.op[address],
+                                               .kind = SELECTED_STENCIL,
                                                .eip = insns[0].eip,
                                                .stack = (int16_t)stack_offset,
                                                .count = (uint8_t)count};
@@ -215,8 +217,11 @@ static void add_or_note(const struct insn *insns, unsigned count, uint8_t live) 
 /* Here the register of ESP catches up: by the instruction at eip it is right. */
 static void catch_up(guest_addr eip) {
   if (stack_offset)
-    out->piece[out->count++] = (struct selected){
-        .eip = eip, .stack = (int16_t)stack_offset, .adjust = (int16_t)stack_offset, .starts = true};
+    out->piece[out->count++] = (struct selected){.kind = SELECTED_ADJUST,
+                                                 .eip = eip,
+                                                 .stack = (int16_t)stack_offset,
+                                                 .adjust = (int16_t)stack_offset,
+                                                 .starts = true};
   stack_offset = 0;
 }
 
@@ -238,8 +243,8 @@ static bool add_folded(const struct stack_fold *fold, const struct insn *insns, 
                        uint8_t live) {
   unsigned first = out->count, extra = out->extra_count;
   if (fold->count == 0) {
-    out->piece[out->count++] =
-        (struct selected){.eip = insns[0].eip, .stack = (int16_t)stack_offset, .starts = true};
+    out->piece[out->count++] = (struct selected){
+        .kind = SELECTED_ADJUST, .eip = insns[0].eip, .stack = (int16_t)stack_offset, .starts = true};
     return true;
   }
   struct insn *folded = &out->extra[out->extra_count];
@@ -335,118 +340,165 @@ static void add_thunk(const struct insn *call, unsigned reg) {
     out->piece[p].starts = false;
 }
 
-/* --- Flags that one way of a branch needs ------------------------------------------------------------
- * Often flags are read on one way of a branch only, or cannot be seen not to be, on a way out of the unit
- * that is seldom taken. The branch then does without them, and the way that needs them compares once more: a
- * comparison changes nothing else, and its operands are still there. Where that way begins with another
- * branch, the two are fused. */
+/* --- Flags in the host's register ------------------------------------------------------------------------
+ * Where flags are read, the instructions that set and read them are taken as they are (direct.h), and
+ * selection keeps account of which flags the host's register has. A place where it has some that are read
+ * later is no entry. */
 
-static bool can_be_repeated(const struct insn *insn) {
-  return insn->form.mnemonic == ZYDIS_MNEMONIC_CMP || insn->form.mnemonic == ZYDIS_MNEMONIC_TEST;
+static struct {
+  uint8_t valid; /* FLAGS_* that it has */
+  uint8_t dirty; /* those of them that the register file has not */
+  uint8_t shown; /* those that a fault shows, though nobody reads them: no record has them
+                    (Frontend/flag_record.h) */
+} host_flags;
+static bool goes_on; /* they are good for the next block, which is nobody's but this one's */
+
+static void forget_host_flags(void) { memset(&host_flags, 0, sizeof host_flags); }
+
+/* Of the flags that it has those are left that somebody may look at, when `live` are read. */
+static void keep_host_flags(uint8_t live) {
+  host_flags.valid &= live | host_flags.shown;
+  host_flags.dirty &= host_flags.valid;
 }
 
-/* The jump that the branch's fall-through consists of, if it reads the same comparison; else NULL. */
-static const struct insn *second_branch(const struct insn *insns, const struct unit *unit,
-                                        const struct block *block) {
-  const struct block *next = block + 1;
-  if (block->next != next - unit->block || next->leader || next->count != 1)
-    return NULL;
-  const struct insn *jump = &unit->insn[next->first];
-  return jump->flow == FLOW_CONDITIONAL && shape_can_fuse(insns, jump) ? jump : NULL;
+static void add_save(uint8_t flags) {
+  if (flags)
+    out->piece[out->count++] = (struct selected){.kind = SELECTED_SAVE, .save = flags};
 }
 
-static void select_branch(const struct insn *insns, const struct unit *unit, const struct block *block) {
-  uint8_t changed = insns[0].flags_changed;
-  const struct insn *second = NULL;
-  if (in_haste || !can_be_repeated(insns) || out->detour_count == UNIT_BLOCK_LIMIT) {
-    select_insns(insns, 2, block->live_taken | block->live_next);
+/* Puts the saving of all that is dirty before piece number `at`: behind the instruction before it. */
+static void save_before(unsigned at) {
+  if (!host_flags.dirty)
     return;
+  const unsigned count = out->count - at;
+  out->count = at;
+  memmove(&out->piece[at + 1], &out->piece[at], count * sizeof *out->piece);
+  add_save(host_flags.dirty);
+  out->count += count;
+}
+
+/* An instruction has been selected for by stencils, from piece `first` on: they find flags in the register
+ * file, and most of them change the host's. */
+static void account_for_stencils(unsigned first, uint8_t reads, bool leaves) {
+  bool is_neutral = !leaves && !(reads & host_flags.dirty);
+  for (unsigned p = first; p < out->count && is_neutral; p++)
+    is_neutral = !out->piece[p].stencil || out->piece[p].stencil->flags & STENCIL_NEUTRAL;
+  if (!is_neutral) {
+    save_before(first);
+    forget_host_flags();
   }
-  if (out->extra_count + 2 <= SELECTED_LIMIT)
-    second = second_branch(insns, unit, block);
-  uint8_t taken = shape_round_flags(block->live_taken, changed);
-  uint8_t next = second ? 0 : shape_round_flags(block->live_next, changed);
-  uint8_t both = shape_round_flags(taken & next, changed);
-  select_insns(insns, 2, both);
-  if (next & ~both)
-    add_or_note(insns, 1, next);
+  for (unsigned p = first; p < out->count; p++)
+    out->piece[p].host_flags = host_flags.valid;
+}
+
+/* Flags that must be the host's before it. */
+static uint8_t host_flags_needed(const struct insn *insn, uint8_t live) {
+  return insn->flags_read | (insn->flags_changed & (uint8_t)~insn->flags_written & live);
+}
+
+static bool is_wanted_directly(const struct insn *insn, uint8_t live) {
+  if (in_haste || !direct_can(insn))
+    return false;
+  const uint8_t lacking = host_flags_needed(insn, live) & (uint8_t)~host_flags.valid;
+  if (lacking)
+    return lacking == FLAGS_C && insn->condition == CONDITION_NONE && insn->flags_read == FLAGS_C;
+  return insn->flags_read || host_flags.dirty || (insn->flags_changed & live);
+}
+
+static void load_carry(void) {
+  save_before(out->count);
+  out->piece[out->count++] = (struct selected){.kind = SELECTED_LOAD_CARRY};
+  host_flags.valid = FLAGS_C;
+  host_flags.dirty = 0;
+}
+
+/* The instruction as it is, with the stack pointer's register left behind where that can be. */
+static void add_direct(const struct insn *insn, uint8_t live, enum flag_record record) {
+  struct stack_fold fold;
+  const unsigned first = out->count;
+  if (host_flags_needed(insn, live) & (uint8_t)~host_flags.valid)
+    load_carry();
+  enum stack_use use = stack_fold(&fold, insn, FLAGS_ALL, stack_offset);
+  if (use == STACK_FOLDED && fold.count == 1 && direct_can(&fold.insn[0]))
+    insn = memcpy(&out->extra[out->extra_count++], &fold.insn[0], sizeof *insn);
+  else if (use != STACK_UNUSED)
+    catch_up(insn->eip);
+  out->piece[out->count++] = (struct selected){.kind = SELECTED_DIRECT,
+                                               .insn = insn,
+                                               .eip = insn->eip,
+                                               .stack = (int16_t)stack_offset,
+                                               .count = 1,
+                                               .starts = true};
+  for (unsigned p = first; p < out->count; p++)
+    out->piece[p].host_flags = host_flags.valid;
+  host_flags.valid |= insn->flags_written;
+  host_flags.dirty = (uint8_t)((host_flags.dirty & ~insn->flags_changed) | (insn->flags_changed & live));
+  if (flag_record_is_void(record))
+    host_flags.shown = FLAGS_ALL;
+  else
+    host_flags.shown &= record == FLAG_RECORD_NONE ? (uint8_t)~insn->flags_changed : 0;
+}
+
+/* The conditional jump at the block's end. What is read on both ways is saved before it; the flag that spoils
+ * the others is not. */
+static void add_direct_branch(const struct unit *unit, const struct block *block, const struct insn *jump) {
+  const struct block *next = block + 1;
+  goes_on = block->next == next - unit->block && !next->leader;
+  const uint8_t taken = host_flags.dirty & (block->live_taken | host_flags.shown);
+  const uint8_t fallen = goes_on ? 0 : host_flags.dirty & (block->live_next | host_flags.shown);
+  const uint8_t both = taken & fallen & (uint8_t)~FLAGS_A;
+  add_save(both);
+  host_flags.dirty &= (uint8_t)~both;
+  add_direct(jump, 0, FLAG_RECORD_NONE);
   if (taken & ~both)
     out->detour[out->detour_count++] =
-        (struct detour){.insn = insns, .live = taken, .block = (uint16_t)(block - unit->block)};
-  if (second) {
-    out->repeated = &out->extra[out->extra_count];
-    out->extra_count += 2;
-    out->repeated[0] = insns[0];
-    out->repeated[1] = *second;
-  }
-}
-
-/* The detours' pieces come after all blocks'. */
-static void select_detours(void) {
-  for (unsigned d = 0; d < out->detour_count; d++) {
-    struct detour *detour = &out->detour[d];
-    detour->first = (uint16_t)out->count;
-    add_or_note(detour->insn, 1, detour->live);
-    detour->end = (uint16_t)out->count;
-  }
-}
-
-/* An instruction that reads the flags of a comparison further up compares once more, and is fused with that:
- * the flags are in the register file, but come from there late. False if it cannot be. */
-static bool select_repeated(const struct unit *unit, const struct block *block, unsigned i) {
-  const struct insn *insn = &unit->insn[i];
-  const struct insn *setter = shape_repeatable_setter(&unit->insn[block->first], i - block->first);
-  if (!setter || unit->record[i] != FLAG_RECORD_NONE || mentions_esp(setter) || mentions_esp(insn) ||
-      out->extra_count + 2 > SELECTED_LIMIT)
-    return false;
-  struct insn *pair = &out->extra[out->extra_count];
-  pair[0] = *setter;
-  pair[0].eip = insn->eip;
-  pair[1] = *insn;
-  int address;
-  uint8_t live = unit->live[i] & insn->flags_changed; /* the others have been kept already */
-  const struct stencil *stencil = find(pair, 2, live, &address);
-  if (!stencil || stencil->flags & STENCIL_REFUSED)
-    return false;
-  out->extra_count += 2;
-  unsigned first = out->count;
-  select_insns(pair, 2, live);
-  /* Nobody enters here, for others may come with other flags. */
-  for (unsigned p = first; p < out->count; p++)
-    if (out->piece[p].stencil)
-      out->piece[p].starts = false;
-  return true;
+        (struct detour){.save = taken & (uint8_t)~both, .block = (uint16_t)(block - unit->block)};
+  add_save(fallen & (uint8_t)~both);
+  if (!goes_on)
+    forget_host_flags();
 }
 
 /* --- A unit ---------------------------------------------------------------------------------------- */
 
+static bool is_fused(const struct unit *unit, const struct block *block, unsigned i) {
+  return i + 1 < (unsigned)block->first + block->count && unit->record[i + 1] == FLAG_RECORD_NONE &&
+         unit->record[i] != FLAG_RECORD_VOID_AFTER && shape_can_fuse(&unit->insn[i], &unit->insn[i + 1]);
+}
+
 static void select_block(const struct unit *unit, const struct block *block,
                          const struct discover_options *options) {
   unsigned end = (unsigned)block->first + block->count, reg;
-  if (out->repeated) {
-    const struct insn *pair = out->repeated;
-    out->repeated = NULL;
-    select_branch(pair, unit, block);
-    return;
-  }
+  if (!goes_on)
+    forget_host_flags();
+  goes_on = false;
   for (unsigned i = block->first; i < end; i++) {
     const struct insn *insn = &unit->insn[i];
+    const unsigned first = out->count;
+    const bool is_fusable = is_fused(unit, block, i);
+    keep_host_flags(unit_live_before(unit, i));
     if (!missing.count)
       missing.first = i;
+    if (is_wanted_directly(insn, unit->live[i])) {
+      if (insn->flow == FLOW_CONDITIONAL)
+        add_direct_branch(unit, block, insn);
+      else
+        add_direct(insn, unit->live[i], (enum flag_record)unit->record[i]);
+      continue;
+    }
+    const uint8_t reads = insn->flags_read;
     if (select_address_thunk(insn, options, &reg)) {
       add_thunk(insn, reg);
-    } else if (i + 1 < end && unit->record[i + 1] == FLAG_RECORD_NONE && unit->record[i] != FLAG_RECORD_VOID_AFTER &&
-               shape_can_fuse(insn, insn + 1)) {
-      if (unit->record[i] == FLAG_RECORD_VOID)
-        select_insns(insn, 2, FLAGS_ALL);
-      else if (insn[1].flow == FLOW_CONDITIONAL)
-        select_branch(insn, unit, block);
-      else
-        select_insns(insn, 2, unit->live[i + 1]);
+    } else if (is_fusable) {
       i++;
-    } else if (in_haste || !select_repeated(unit, block, i)) {
+      select_insns(insn, 2, unit->record[i - 1] == FLAG_RECORD_VOID ? FLAGS_ALL : unit->live[i]);
+    } else {
       select_insns(insn, 1, unit->live[i]);
     }
+    account_for_stencils(first, reads, unit->insn[i].flow != FLOW_NEXT);
+  }
+  if (!goes_on) {
+    save_before(out->count);
+    forget_host_flags();
   }
   catch_up(insn_next(&unit->insn[end - 1]));
 }
@@ -459,12 +511,11 @@ unsigned select_stencils(struct selection *selection, const struct unit *unit,
   in_haste = !options->follow;
   for (unsigned round = 0; round < ROUNDS; round++) {
     missing.count = out->count = out->extra_count = out->detour_count = 0;
-    out->repeated = NULL;
+    goes_on = false;
     for (unsigned b = 0; b < unit->block_count; b++) {
       select_block(unit, &unit->block[b], options);
       out->block_end[b] = (uint16_t)out->count;
     }
-    select_detours();
     if (!missing.count)
       return unit->insn_count;
     if (!options->follow && missing.first)

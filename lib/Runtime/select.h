@@ -5,28 +5,37 @@
 #include "Frontend/discover.h"
 #include "Runtime/stencil.h"
 
-/* A stencil in the unit's order, and the one or two instructions whose values fill its holes. Without a
- * stencil, a place where the stack pointer's register catches up (stack_fold.h), perhaps by nothing. */
+enum selected_kind {
+  SELECTED_STENCIL,
+  SELECTED_ADJUST,     /* the stack pointer's register catches up (stack_fold.h), perhaps by nothing */
+  SELECTED_DIRECT,     /* the instruction itself (direct.h) */
+  SELECTED_SAVE,       /* flags go from the host's to the register file */
+  SELECTED_LOAD_CARRY, /* the carry comes from there */
+};
+
+/* A piece of code in the unit's order, and the one or two instructions whose values fill a stencil's holes.
+ */
 struct selected {
   const struct insn *insn;
   const struct stencil *stencil;
   const struct operand *address; /* goes in place of the stencil's own (struct stencil_memory); NULL */
   guest_addr eip;                /* the instruction that it belongs to */
   int16_t stack;                 /* bytes that guest ESP is above the register, at its start */
-  int16_t adjust;                /* without a stencil: bytes to add to the register */
+  int16_t adjust;                /* SELECTED_ADJUST: bytes to add to the register */
   uint8_t count;
+  uint8_t kind;       /* enum selected_kind */
+  uint8_t host_flags; /* FLAGS_* that are the host's at its start, and are read later */
+  uint8_t save;       /* SELECTED_SAVE: FLAGS_* */
   bool starts; /* the first of its instruction */
 };
 
-/* What comes between a conditional jump and its target: the comparison once more, for its flags. */
+/* What comes between a conditional jump and its target: flags that are read there are saved. */
 struct detour {
-  const struct insn *insn;
-  uint8_t live;
-  uint16_t block;      /* that ends in the jump */
-  uint16_t first, end; /* pieces */
+  uint8_t save;   /* FLAGS_* */
+  uint16_t block; /* that ends in the jump */
 };
 
-enum { SELECTED_LIMIT = 3 * UNIT_INSN_LIMIT };
+enum { SELECTED_LIMIT = 4 * UNIT_INSN_LIMIT };
 
 struct selection {
   struct selected piece[SELECTED_LIMIT];
@@ -34,7 +43,6 @@ struct selection {
   uint16_t block_end[UNIT_BLOCK_LIMIT]; /* index after the last piece of each block */
   struct detour detour[UNIT_BLOCK_LIMIT];
   unsigned detour_count;
-  struct insn *repeated;             /* a comparison and the jump that the next block consists of; NULL */
   struct insn extra[SELECTED_LIMIT]; /* instructions that are not the unit's own */
   unsigned extra_count;
 };

@@ -52,6 +52,7 @@ enum {
   STENCIL_TAIL_DISPATCH = 2, /* its last five bytes are a jump to the dispatcher */
   STENCIL_REFUSED = 4,       /* there is no code: the shape cannot be compiled */
   STENCIL_REX_MAY_GO = 8,    /* the prefix at memory.rex is a REX that nothing needs if it has no bit set */
+  STENCIL_NEUTRAL = 16,      /* the host's flags are behind it as they were before */
 };
 
 /* The one host instruction whose memory operand is the temporary, (%r14d): its REX prefix, or the second

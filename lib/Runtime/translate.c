@@ -1,5 +1,6 @@
 /* Translation: discover a unit, select its stencils, lay them end to end, patch their holes. No LLVM is
  * needed unless a stencil is missing. */
+#include "Runtime/direct.h"
 #include "Runtime/engine.h"
 #include "Runtime/guest_memory.h"
 #include "Runtime/helpers.h"
@@ -263,19 +264,19 @@ static bool reads_return(const struct insn *call) {
   return i < work.unit.insn_count && work.unit.reads_return[i];
 }
 
-static void note_insn(guest_addr eip, int16_t stack) {
-  work.insn[work.insn_count++] =
-      (struct unit_insn){(uint16_t)(work.at - work.code), (uint16_t)(eip - work.unit.low), stack};
+static void note_insn(const struct selected *piece) {
+  work.insn[work.insn_count++] = (struct unit_insn){.host = (uint16_t)(work.at - work.code),
+                                                    .guest = (uint16_t)(piece->eip - work.unit.low),
+                                                    .stack = piece->stack,
+                                                    .host_flags = piece->host_flags};
 }
 
 const uint8_t host_register[GPR_COUNT] = {[GPR_EAX] = 0, [GPR_ECX] = 1, [GPR_EDX] = 2, [GPR_EBX] = 7,
                                           [GPR_ESP] = 6, [GPR_EBP] = 8, [GPR_ESI] = 9, [GPR_EDI] = 12};
 enum { HOST_ZERO = 15, MODRM_REG = 0x38, SIB_NO_INDEX = 4 };
 
-/* Writes ModRM byte, SIB byte and displacement for the guest's address; `reg` is the ModRM byte's middle.
- * Returns how many bytes these are: 1 to 6. */
-static unsigned write_address(uint8_t *modrm, unsigned reg, unsigned base, unsigned index, unsigned scale,
-                              uint32_t disp) {
+unsigned write_address(uint8_t *modrm, unsigned reg, unsigned base, unsigned index, unsigned scale,
+                       uint32_t disp) {
   enum { NO_DISP = 0, DISP8 = 0x40, DISP32 = 0x80 };
   unsigned mod = DISP32, size = 1;
   if (disp == 0 && (base & 7) != RM_NO_BASE)
@@ -333,19 +334,14 @@ static struct shift copy_with_address(uint8_t *code, const struct stencil *stenc
   return (struct shift){(int8_t)-gone, (int8_t)(size - 1 - gone)};
 }
 
-/* add $adjust,%esi: stencils take nothing from the host's flags. */
+/* lea adjust(%rsi),%esi: the host's flags stay as they are. */
 static void emit_adjust(int32_t adjust) {
-  uint8_t code[6] = {0x81, (uint8_t)(0xC0 | host_register[GPR_ESP])};
-  size_t size = 6;
-  if (adjust == (int8_t)adjust) {
-    code[0] = 0x83;
-    size = 3;
-  }
-  memcpy(code + 2, &adjust, 4);
-  if (adjust) {
-    memcpy(work.at, code, size);
-    work.at += size;
-  }
+  enum { LEA = 0x8D };
+  const unsigned esp = host_register[GPR_ESP];
+  if (!adjust)
+    return;
+  *work.at++ = LEA;
+  work.at += write_address(work.at, esp << 3, esp, SIB_NO_INDEX, 0, (uint32_t)adjust);
 }
 
 /* In a unit with records: what the instruction at the piece's start needs of them. */
@@ -376,16 +372,26 @@ static uint8_t *turn_return(uint8_t *end) {
   return end[-1] == RETURN ? stub_write_probe(end - 1, PROBE_FLAGS_KEPT) : end;
 }
 
-static void copy_piece(const struct selected *piece, const struct block *block) {
+/* The jump at the end of a piece, whose displacement is the last thing; the piece's end. */
+static uint8_t *patch_last_jump(const struct stencil_reloc *reloc, uint8_t *field, const struct insn *last,
+                                const struct block *block) {
+  uint8_t *short_end = reloc->symbol == STENCIL_TAKEN
+                           ? jump_short(field, block_for_jump(block->taken, last), detour_of(block))
+                           : NULL;
+  if (!short_end)
+    patch_jump(reloc, field, last, block);
+  return short_end ? short_end : field + 4;
+}
+
+static void write_direct(const struct insn *insn, const struct block *block) {
+  static const struct stencil_reloc taken = {.kind = RELOC_PC32, .symbol = STENCIL_TAKEN, .addend = -4};
+  work.at = direct_write(work.at, insn);
+  if (insn->flow == FLOW_CONDITIONAL)
+    work.at = patch_last_jump(&taken, work.at - 4, insn, block);
+}
+
+static void copy_stencil(const struct selected *piece, const struct block *block) {
   const struct stencil *stencil = piece->stencil;
-  if (piece->starts)
-    note_insn(piece->eip, piece->stack);
-  if (piece->starts && work.options.records && !piece->adjust)
-    emit_record(piece);
-  if (!stencil) {
-    emit_adjust(piece->adjust);
-    return;
-  }
   if (stencil->flags & STENCIL_REFUSED) {
     work.at = stub_write_helper_jump(work.at, piece->insn->eip, HELPER_uncompiled);
     return;
@@ -424,14 +430,7 @@ static void copy_piece(const struct selected *piece, const struct block *block) 
     } else if (field + 4 != end) {
       patch_jump(reloc, field, &piece->insn[piece->count - 1], block);
     } else if (!probe) {
-      const struct insn *last = &piece->insn[piece->count - 1];
-      uint8_t *short_end = reloc->symbol == STENCIL_TAKEN
-                               ? jump_short(field, block_for_jump(block->taken, last), detour_of(block))
-                               : NULL;
-      if (short_end)
-        end = short_end;
-      else
-        patch_jump(reloc, field, &piece->insn[piece->count - 1], block);
+      end = patch_last_jump(reloc, field, &piece->insn[piece->count - 1], block);
     }
   }
   /* Jumps to the end, which is known only now. Stencils with one have no fields to shorten. */
@@ -446,6 +445,30 @@ static void copy_piece(const struct selected *piece, const struct block *block) 
   if (last->flow == FLOW_RETURN && block->returns_by_jump)
     end = turn_return(end);
   work.at = probe ? stub_write_probe(end - 5, flags_at(last)) : end;
+}
+
+static void copy_piece(const struct selected *piece, const struct block *block) {
+  if (piece->starts)
+    note_insn(piece);
+  if (piece->starts && work.options.records && !piece->adjust)
+    emit_record(piece);
+  switch ((enum selected_kind)piece->kind) {
+  case SELECTED_STENCIL:
+    copy_stencil(piece, block);
+    break;
+  case SELECTED_ADJUST:
+    emit_adjust(piece->adjust);
+    break;
+  case SELECTED_DIRECT:
+    write_direct(piece->insn, block);
+    break;
+  case SELECTED_SAVE:
+    work.at = direct_write_save(work.at, piece->save);
+    break;
+  case SELECTED_LOAD_CARRY:
+    work.at = direct_write_load_carry(work.at);
+    break;
+  }
 }
 
 /* As few as can be: CPUs take up to three prefixes before a nop. */
@@ -590,8 +613,7 @@ static void emit_detours(void) {
     const struct block *block = &work.unit.block[detour->block];
     work.detour_code[d] = work.at;
     note_position(&work.detour_position[d]);
-    for (unsigned i = detour->first; i < detour->end; i++)
-      emit_piece(&work.selection.piece[i], block);
+    work.at = direct_write_save(work.at, detour->save);
     const struct insn *branch = &work.unit.insn[block->first + block->count - 1];
     emit_jump(block_for_jump(block->taken, branch), branch->target, jumps_back(branch));
   }
@@ -836,6 +858,7 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
   uintptr_t known = unit_lookup(eip);
   if (engine.regions_at_once && !(known && unit_is_settled(eip)))
     hot = true;
+  hot |= engine.hot_count == 1;
   if (known && hot && unit_lookup_large(eip) && !unit_is_settled(eip)) {
     region_want(eip);
     known = unit_lookup(eip);

@@ -125,8 +125,7 @@ static void unshare(const struct code_unit *unit) {
       line_remove(unit, line_of(unit, i));
 }
 
-/* Several rows may have an address. In the first ones the stack pointer's register may be behind; those after
- * the first where it is not are comparisons that are repeated behind their branch. */
+/* Several rows may have an address: in the first ones the stack pointer's register may be behind. */
 static bool insn_of_eip(const struct code_unit *unit, guest_addr eip, unsigned *insn) {
   unsigned low = 0, high = unit->ordered_count;
   guest_addr offset = eip - unit->low;
@@ -140,7 +139,7 @@ static bool insn_of_eip(const struct code_unit *unit, guest_addr eip, unsigned *
       high = middle;
   }
   for (; low < unit->ordered_count && unit->insn[low].guest == offset; low++)
-    if (unit->insn[low].stack == 0) {
+    if (unit->insn[low].stack == 0 && unit->insn[low].host_flags == 0) {
       *insn = low;
       return true;
     }

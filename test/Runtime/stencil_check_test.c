@@ -104,6 +104,32 @@ static void loops_of_exchange(void **state) {
   GOOD(0x67, 0x8B, 0x02, 0x44, 0x8D, 0x50, 0x01, 0xF0, 0x67, 0x44, 0x0F, 0xB1, 0x12);
 }
 
+static bool changes_flags(const uint8_t *bytes, size_t size) {
+  const struct stencil_code code = {.code = bytes, .size = (uint16_t)size};
+  return stencil_changes_flags(&code);
+}
+#define CHANGES_FLAGS(...)                                                                                   \
+  changes_flags((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+
+/* Between an instruction that sets flags and those that read them. */
+static void neutral_code(void **state) {
+  (void)state;
+  assert_false(
+      CHANGES_FLAGS(0x67, 0x8B, 0x02, 0x44, 0x8D, 0x50, 0x01)); /* mov (%edx),%eax; lea 1(%rax),%r10d */
+  assert_false(
+      CHANGES_FLAGS(0xD9, 0xC9, 0xDD, 0xD8, 0x0F, 0x28, 0xC1));    /* fxch; fstp %st(0); movaps %xmm1,%xmm0 */
+  assert_false(CHANGES_FLAGS(0x0F, 0x95, 0xC0, 0x0F, 0x44, 0xC1)); /* setne %al; cmove %ecx,%eax: they read */
+  assert_true(CHANGES_FLAGS(0x67, 0x8B, 0x02, 0x31, 0xC9));        /* …; xor %ecx,%ecx */
+  assert_true(CHANGES_FLAGS(0xFF, 0xC0));                          /* inc %eax: all but one */
+  assert_true(CHANGES_FLAGS(0xD3, 0xE0));                          /* shl %cl,%eax: perhaps */
+  assert_true(CHANGES_FLAGS(0xDB, 0xF1));                          /* fcomi %st(1) */
+  assert_true(CHANGES_FLAGS(0x06));                                /* nonsense */
+  const struct stencil_reloc helper = {.kind = RELOC_PC32, .symbol = STENCIL_HELPER};
+  const struct stencil_code jump = {
+      .code = (const uint8_t[]){0xE9, 0, 0, 0, 0}, .size = 5, .reloc = &helper, .reloc_count = 1};
+  assert_true(stencil_changes_flags(&jump));
+}
+
 static void nonsense(void **state) {
   (void)state;
   BAD(0x06);                                  /* push %es: not in 64-bit mode */
@@ -137,6 +163,7 @@ int main(void) {
       cmocka_unit_test(strings),
       cmocka_unit_test(loops_of_exchange),
       cmocka_unit_test(nonsense),
+      cmocka_unit_test(neutral_code),
       cmocka_unit_test(branches_are_read_straight),
       cmocka_unit_test(known_not_seen),
   };

@@ -196,6 +196,7 @@ int main(int argc, char **argv) {
                                           .statistics = statistics,
                                           .complain = warn};
   const struct runtime_options runtime = {.tier = options.tier,
+                                          .hot_count = options.hot_count,
                                           .region_count = options.region_count,
                                           .compile_threads = options.compile_threads,
                                           .dump_ir = options.dump_ir,

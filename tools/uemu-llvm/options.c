@@ -100,6 +100,10 @@ static const char *set_number(const char *value, unsigned least, unsigned most, 
   return NULL;
 }
 
+static const char *set_hot_count(struct options *o, const char *value) {
+  return set_number(value, 1, 1000000, &o->hot_count);
+}
+
 static const char *set_region_count(struct options *o, const char *value) {
   return set_number(value, 1, 1000000, &o->region_count);
 }
@@ -243,6 +247,7 @@ static const struct option_row rows[] = {
     {"-strace", "--strace", "UEMU_STRACE", NULL, "log system calls", set_strace, NULL, true},
     {"-cpu", "--cpu", "UEMU_CPU", "MODEL", "be a CPU of this model, then ,+FEATURE or ,-FEATURE; 'help' lists them", set_cpu, NULL, true},
     {NULL, "--tier", "UEMU_TIER", "TIER", "translate with 'stencil' (default), 'region' or 'llvm'", set_tier, NULL, true},
+    {NULL, "--hot-count", "UEMU_HOT_COUNT", "N", "translate code that has run N times about a function at a time", set_hot_count, NULL, true},
     {NULL, "--region-count", "UEMU_REGION_COUNT", "N", "tier 'region': compile code that has run N times", set_region_count, NULL, true},
     {NULL, "--compile-threads", "UEMU_COMPILE_THREADS", "N", "tier 'region': compile in N threads; 0: while the program waits", set_compile_threads, NULL, true},
     {NULL, "--dump-ir", "UEMU_DUMP_IR", "[=ITEMS]", "log the LLVM IR of every block run (implies --tier=llvm); with ITEMS, files",

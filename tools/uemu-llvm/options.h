@@ -19,6 +19,7 @@ struct options {
   bool strace;             /* -strace */
   const char *cpu;         /* -cpu; NULL: the host's */
   enum runtime_tier tier;  /* --tier */
+  uint32_t hot_count;      /* --hot-count; 0: the runtime knows best */
   uint32_t region_count;   /* --region-count; 0: the runtime knows best */
   unsigned compile_threads; /* --compile-threads */
   bool dump_ir;            /* --dump-ir: to the log */

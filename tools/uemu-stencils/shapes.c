@@ -197,11 +197,6 @@ static void add_unit(struct shape_set *set, const struct unit *unit) {
         shape_set_add(set, insn, 2, unit->live[i + 1]);
         i++;
       } else {
-        const struct insn *setter = shape_repeatable_setter(&unit->insn[block->first], i - block->first);
-        if (setter) {
-          const struct insn pair[2] = {*setter, *insn};
-          shape_set_add(set, pair, 2, unit->live[i] & insn->flags_changed);
-        }
         shape_set_add(set, insn, 1, unit->live[i]);
       }
     }

@@ -140,6 +140,16 @@ static void take_ymm(struct cpu_state *cpu, const mcontext_t *context) {
     memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
 }
 
+/* Flags that are nowhere but in the host's EFLAGS. */
+static void take_host_flags(struct cpu_state *cpu, uint8_t flags, const greg_t *r) {
+  static const uint32_t bit[FLAG_COUNT] = {[FLAG_C] = EFLAGS_CF, [FLAG_P] = EFLAGS_PF, [FLAG_A] = EFLAGS_AF,
+                                           [FLAG_Z] = EFLAGS_ZF, [FLAG_S] = EFLAGS_SF, [FLAG_O] = EFLAGS_OF};
+  uint8_t *const field[FLAG_COUNT] = {&cpu->cf, &cpu->pf, &cpu->af, &cpu->zf, &cpu->sf, &cpu->of};
+  for (enum flag flag = 0; flag < FLAG_COUNT; flag++)
+    if (flags >> flag & 1)
+      *field[flag] = (r[REG_EFL] & bit[flag]) != 0;
+}
+
 /* There, and at a region's returns, host registers have the state, as in stencils. */
 static bool at_region_entry(const struct code_unit *unit, uintptr_t pc) {
   return unit->region && pc == (uintptr_t)unit->code;
@@ -159,6 +169,7 @@ static void take_state(struct cpu_state *cpu, const struct code_unit *unit, int 
     undo_exchange(r);
     take_comparison_flags(cpu, r);
   }
+  take_host_flags(cpu, unit->insn[index].host_flags, r);
   for (unsigned i = 0; i < GPR_COUNT; i++)
     cpu->gpr[i] = (uint32_t)r[pinned[i]];
   cpu->gpr[GPR_ESP] += (uint32_t)unit->insn[index].stack;

@@ -1,0 +1,31 @@
+/* Direct instructions: those that the host executes as they are, but for the numbers of the registers, and
+ * whose flags are then in the host's EFLAGS.
+ *
+ * A stencil that keeps flags computes each, and stores it in the register file; one that reads a flag loads
+ * it from there. Where a flag goes from one instruction to the next this takes ten times as long as what is
+ * done with it. So where flags are read, selection (select.c) takes the instruction that sets them and those
+ * that read them for what they are. Between them may be stencils that change no host flags (STENCIL_NEUTRAL).
+ * Before anything else, and where the block ends, the flags that are still read are saved to the register
+ * file. */
+#ifndef UEMU_RUNTIME_DIRECT_H
+#define UEMU_RUNTIME_DIRECT_H
+
+#include "Frontend/insn.h"
+
+enum { DIRECT_SIZE_LIMIT = 24 }; /* bytes of code, with the base of a segment */
+
+/* Can it be written? Its flags, undefined ones included, are then what the guest's CPU would set. It accesses
+ * memory once, by one host instruction, before anything is changed. */
+bool direct_can(const struct insn *insn);
+
+/* Writes it; the end. A conditional jump is jcc with 32 bits of displacement, left open, at its end. */
+uint8_t *direct_write(uint8_t *at, const struct insn *insn);
+
+/* Saves the flags (FLAGS_*) to the register file; the end. The host's flags are the same behind it, unless
+ * FLAGS_A is among them. */
+uint8_t *direct_write_save(uint8_t *at, uint8_t flags);
+
+/* The carry, and no other flag, from the register file to the host's; the end. */
+uint8_t *direct_write_load_carry(uint8_t *at);
+
+#endif

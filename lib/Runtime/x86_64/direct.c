@@ -1,0 +1,389 @@
+/* Writing direct instructions (Runtime/direct.h). Encodings: SDM vol. 2. */
+#include "Runtime/direct.h"
+#include "Runtime/engine.h"
+
+#include <Zydis/Mnemonic.h>
+#include <string.h>
+
+enum { R10 = 10, ZERO = 15, NO_INDEX = 4 };
+enum {
+  GS = 0x65,
+  OPERAND16 = 0x66,
+  ADDRESS32 = 0x67,
+  ESCAPE = 0x0F,
+  REX = 0x40,
+  REX_R = 4,
+  REX_X = 2,
+  REX_B = 1
+};
+
+/* How an instruction is encoded: [0F] opcode, ModRM with a register or a digit and one of the operands,
+ * perhaps an immediate. */
+struct encoding {
+  bool escape;      /* 0F before the opcode */
+  bool mandatory66; /* the prefix 66 is part of the opcode */
+  uint8_t opcode;
+  int8_t digit;   /* of the ModRM byte; -1: register operand `reg` */
+  int8_t reg, rm; /* operands; rm -1: no ModRM byte */
+  int8_t imm;     /* operand; -1: none */
+  uint8_t imm_size;
+};
+
+static bool is_gpr(const struct operand *op) { return op->kind == OPERAND_GPR; }
+static bool is_immediate(const struct operand *op) {
+  return op->kind == OPERAND_IMMEDIATE || op->kind == OPERAND_CONSTANT;
+}
+
+static uint32_t immediate_of(const struct insn *insn, const struct operand *op) {
+  return op->kind == OPERAND_IMMEDIATE ? insn->imm[op->hole] : insn->form.constant >> 16 * op->hole & 0xFFFF;
+}
+
+/* --- The encoding of each ------------------------------------------------------------------------- */
+
+static int arithmetic_digit(unsigned mnemonic) {
+  static const uint16_t order[8] = {ZYDIS_MNEMONIC_ADD, ZYDIS_MNEMONIC_OR,  ZYDIS_MNEMONIC_ADC,
+                                    ZYDIS_MNEMONIC_SBB, ZYDIS_MNEMONIC_AND, ZYDIS_MNEMONIC_SUB,
+                                    ZYDIS_MNEMONIC_XOR, ZYDIS_MNEMONIC_CMP};
+  for (int i = 0; i < 8; i++)
+    if (order[i] == mnemonic)
+      return i;
+  return -1;
+}
+
+static bool arithmetic(struct encoding *e, const struct insn *insn, unsigned digit) {
+  const struct operand *op = insn->form.op;
+  const uint8_t wide = op[0].size > 1;
+  if (is_immediate(&op[1])) {
+    const uint32_t value = immediate_of(insn, &op[1]);
+    const bool is_byte = !wide || (int32_t)value == (int8_t)value;
+    *e = (struct encoding){.opcode = is_byte && wide ? 0x83 : 0x80 | wide,
+                           .digit = (int8_t)digit,
+                           .imm = 1,
+                           .imm_size = is_byte ? 1 : (uint8_t)op[0].size};
+    return true;
+  }
+  if (is_gpr(&op[1]))
+    *e = (struct encoding){.opcode = (uint8_t)(digit << 3 | wide), .digit = -1, .reg = 1, .rm = 0, .imm = -1};
+  else
+    *e = (struct encoding){
+        .opcode = (uint8_t)(digit << 3 | 2 | wide), .digit = -1, .reg = 0, .rm = 1, .imm = -1};
+  return true;
+}
+
+static bool test(struct encoding *e, const struct insn *insn) {
+  const struct operand *op = insn->form.op;
+  const uint8_t wide = op[0].size > 1;
+  if (is_immediate(&op[1]))
+    *e = (struct encoding){.opcode = 0xF6 | wide, .digit = 0, .imm = 1, .imm_size = (uint8_t)op[0].size};
+  else if (is_gpr(&op[1]))
+    *e = (struct encoding){.opcode = 0x84 | wide, .digit = -1, .reg = 1, .rm = 0, .imm = -1};
+  else
+    *e = (struct encoding){.opcode = 0x84 | wide, .digit = -1, .reg = 0, .rm = 1, .imm = -1};
+  return true;
+}
+
+static bool unary(struct encoding *e, const struct insn *insn, uint8_t opcode, int8_t digit) {
+  *e = (struct encoding){.opcode = opcode | (insn->form.op[0].size > 1), .digit = digit, .imm = -1};
+  return true;
+}
+
+static bool shift(struct encoding *e, const struct insn *insn, int8_t digit) {
+  const struct operand *op = insn->form.op;
+  const uint8_t wide = op[0].size > 1;
+  if (is_gpr(&op[1]))
+    *e = (struct encoding){.opcode = 0xD2 | wide, .digit = digit, .imm = -1};
+  else if (immediate_of(insn, &op[1]) == 1)
+    *e = (struct encoding){.opcode = 0xD0 | wide, .digit = digit, .imm = -1};
+  else
+    *e = (struct encoding){.opcode = 0xC0 | wide, .digit = digit, .imm = 1, .imm_size = 1};
+  return is_gpr(&op[1]) || is_immediate(&op[1]);
+}
+
+/* The opcode with cl; the one before it has an immediate. */
+static bool double_shift(struct encoding *e, const struct insn *insn, uint8_t opcode) {
+  const struct operand *op = insn->form.op;
+  *e = (struct encoding){.escape = true, .opcode = opcode, .digit = -1, .reg = 1, .rm = 0, .imm = -1};
+  if (is_immediate(&op[2])) {
+    e->opcode--;
+    e->imm = 2;
+    e->imm_size = 1;
+  }
+  return is_gpr(&op[1]);
+}
+
+/* Of memory, by a register: a bit string, whose address is another. */
+static bool bit_test(struct encoding *e, const struct insn *insn, uint8_t opcode, int8_t digit) {
+  const struct operand *op = insn->form.op;
+  *e = (struct encoding){.escape = true, .opcode = opcode, .digit = -1, .reg = 1, .rm = 0, .imm = -1};
+  if (is_immediate(&op[1]))
+    *e = (struct encoding){.escape = true, .opcode = 0xBA, .digit = digit, .imm = 1, .imm_size = 1};
+  return is_immediate(&op[1]) || (is_gpr(&op[0]) && is_gpr(&op[1]));
+}
+
+static bool compare_floats(struct encoding *e, uint8_t opcode, bool is_double) {
+  *e = (struct encoding){
+      .escape = true, .mandatory66 = is_double, .opcode = opcode, .digit = -1, .reg = 0, .rm = 1, .imm = -1};
+  return true;
+}
+
+static bool conditional(struct encoding *e, const struct insn *insn) {
+  const uint8_t condition = insn->condition;
+  if (insn->flow == FLOW_CONDITIONAL)
+    *e = (struct encoding){.escape = true, .opcode = 0x80 | condition, .rm = -1, .imm = -1};
+  else if (insn->form.op[1].kind == OPERAND_NONE)
+    *e = (struct encoding){.escape = true, .opcode = 0x90 | condition, .digit = 0, .imm = -1}; /* setcc */
+  else
+    *e = (struct encoding){
+        .escape = true, .opcode = 0x40 | condition, .digit = -1, .reg = 0, .rm = 1, .imm = -1};
+  return true;
+}
+
+static bool plain(struct encoding *e, uint8_t opcode) {
+  *e = (struct encoding){.opcode = opcode, .rm = -1, .imm = -1};
+  return true;
+}
+
+static bool encoding_of(struct encoding *e, const struct insn *insn) {
+  const int digit = arithmetic_digit(insn->form.mnemonic);
+  if (digit >= 0)
+    return arithmetic(e, insn, (unsigned)digit);
+  if (insn->condition != CONDITION_NONE)
+    return conditional(e, insn);
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_TEST:
+    return test(e, insn);
+  case ZYDIS_MNEMONIC_INC:
+    return unary(e, insn, 0xFE, 0);
+  case ZYDIS_MNEMONIC_DEC:
+    return unary(e, insn, 0xFE, 1);
+  case ZYDIS_MNEMONIC_NEG:
+    return unary(e, insn, 0xF6, 3);
+  case ZYDIS_MNEMONIC_ROL:
+    return shift(e, insn, 0);
+  case ZYDIS_MNEMONIC_ROR:
+    return shift(e, insn, 1);
+  case ZYDIS_MNEMONIC_RCL:
+    return shift(e, insn, 2);
+  case ZYDIS_MNEMONIC_RCR:
+    return shift(e, insn, 3);
+  case ZYDIS_MNEMONIC_SHL:
+    return shift(e, insn, 4);
+  case ZYDIS_MNEMONIC_SHR:
+    return shift(e, insn, 5);
+  case ZYDIS_MNEMONIC_SAR:
+    return shift(e, insn, 7);
+  case ZYDIS_MNEMONIC_SHLD:
+    return double_shift(e, insn, 0xA5);
+  case ZYDIS_MNEMONIC_SHRD:
+    return double_shift(e, insn, 0xAD);
+  case ZYDIS_MNEMONIC_BT:
+    return bit_test(e, insn, 0xA3, 4);
+  case ZYDIS_MNEMONIC_BTS:
+    return bit_test(e, insn, 0xAB, 5);
+  case ZYDIS_MNEMONIC_BTR:
+    return bit_test(e, insn, 0xB3, 6);
+  case ZYDIS_MNEMONIC_BTC:
+    return bit_test(e, insn, 0xBB, 7);
+  case ZYDIS_MNEMONIC_COMISS:
+    return compare_floats(e, 0x2F, false);
+  case ZYDIS_MNEMONIC_COMISD:
+    return compare_floats(e, 0x2F, true);
+  case ZYDIS_MNEMONIC_UCOMISS:
+    return compare_floats(e, 0x2E, false);
+  case ZYDIS_MNEMONIC_UCOMISD:
+    return compare_floats(e, 0x2E, true);
+  case ZYDIS_MNEMONIC_CMC:
+    return plain(e, 0xF5);
+  case ZYDIS_MNEMONIC_CLC:
+    return plain(e, 0xF8);
+  case ZYDIS_MNEMONIC_STC:
+    return plain(e, 0xF9);
+  case ZYDIS_MNEMONIC_SAHF:
+    return plain(e, 0x9E);
+  case ZYDIS_MNEMONIC_LAHF:
+    return plain(e, 0x9F);
+  default:
+    return false;
+  }
+}
+
+/* fcomi and its kin, and fcmovcc: two bytes, the second with the register's number; 0: another instruction.
+ */
+static uint16_t x87_opcode(unsigned mnemonic) {
+  switch (mnemonic) {
+  case ZYDIS_MNEMONIC_FCMOVB:
+    return 0xDAC0;
+  case ZYDIS_MNEMONIC_FCMOVE:
+    return 0xDAC8;
+  case ZYDIS_MNEMONIC_FCMOVBE:
+    return 0xDAD0;
+  case ZYDIS_MNEMONIC_FCMOVU:
+    return 0xDAD8;
+  case ZYDIS_MNEMONIC_FCMOVNB:
+    return 0xDBC0;
+  case ZYDIS_MNEMONIC_FCMOVNE:
+    return 0xDBC8;
+  case ZYDIS_MNEMONIC_FCMOVNBE:
+    return 0xDBD0;
+  case ZYDIS_MNEMONIC_FCMOVNU:
+    return 0xDBD8;
+  case ZYDIS_MNEMONIC_FUCOMI:
+    return 0xDBE8;
+  case ZYDIS_MNEMONIC_FCOMI:
+    return 0xDBF0;
+  case ZYDIS_MNEMONIC_FUCOMIP:
+    return 0xDFE8;
+  case ZYDIS_MNEMONIC_FCOMIP:
+    return 0xDFF0;
+  default:
+    return 0;
+  }
+}
+
+/* --- What can be encoded ---------------------------------------------------------------------------------
+ */
+
+/* The guest's bl is in dil, which takes a REX prefix; ah, ch and dh are where they are without one; bh is
+ * nowhere. */
+static unsigned host_number(const struct operand *op) {
+  if (op->kind != OPERAND_GPR)
+    return op->reg;
+  return op->size == 1 && op->reg >= 4 ? op->reg : host_register[op->reg];
+}
+
+static bool is_high_byte(const struct operand *op) { return is_gpr(op) && op->size == 1 && op->reg >= 4; }
+
+static bool needs_rex(const struct operand *op) {
+  switch (op->kind) {
+  case OPERAND_GPR:
+    return !is_high_byte(op) &&
+           (host_register[op->reg] >= 8 || (op->size == 1 && host_register[op->reg] >= 4));
+  case OPERAND_MEMORY:
+    return op->reg == REGISTER_NONE || host_register[op->reg] >= 8 ||
+           (op->index != REGISTER_NONE && host_register[op->index] >= 8);
+  default:
+    return false;
+  }
+}
+
+/* In FS and GS what lies at a constant offset: there the end of the segment has been looked at when it was
+ * decoded. */
+static bool is_reachable(const struct operand *op) {
+  const bool is_constant = op->reg == REGISTER_NONE && op->index == REGISTER_NONE;
+  return op->reg != REGISTER_TEMPORARY && !op->vector_index && op->segment != SEGMENT_BEYOND &&
+         (!op->segment || is_constant);
+}
+
+bool direct_can(const struct insn *insn) {
+  struct encoding e;
+  if (insn->form.attributes)
+    return false;
+  if (x87_opcode(insn->form.mnemonic))
+    return true;
+  if (!encoding_of(&e, insn))
+    return false;
+  bool has_high_byte = false, has_rex = false;
+  for (unsigned i = 0; i < 4; i++) {
+    const struct operand *op = &insn->form.op[i];
+    if (op->kind == OPERAND_MEMORY && !is_reachable(op))
+      return false;
+    if (is_gpr(op) && (op->reg == REGISTER_TEMPORARY || (is_high_byte(op) && op->reg == 4 + GPR_EBX)))
+      return false;
+    has_high_byte |= is_high_byte(op);
+    has_rex |= needs_rex(op);
+  }
+  return !(has_high_byte && has_rex);
+}
+
+/* --- Writing ------------------------------------------------------------------------------------------- */
+
+static uint8_t *emit(uint8_t *at, const void *bytes, size_t size) {
+  memcpy(at, bytes, size);
+  return at + size;
+}
+#define EMIT(at, ...) emit(at, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+static uint8_t *emit32(uint8_t *at, uint32_t value) { return emit(at, &value, 4); }
+
+/* mov %gs:base of the segment,%r10 */
+static uint8_t *write_segment_base(uint8_t *at, const struct operand *op) {
+  at = EMIT(at, GS, REX | REX_R | REX_B, 0x8B, 0x80 | (R10 & 7) << 3 | (ZERO & 7));
+  return emit32(at, (uint32_t)CPU_GUARDED_BASE(op->segment - 1));
+}
+
+static uint8_t *write_encoding(uint8_t *at, const struct insn *insn, const struct encoding *e) {
+  const struct operand *op = insn->form.op, *rm = e->rm < 0 ? NULL : &op[e->rm];
+  const bool is_memory = rm && rm->kind == OPERAND_MEMORY;
+  const unsigned reg = e->digit < 0 && rm ? host_number(&op[e->reg]) : rm ? (unsigned)e->digit : 0;
+  unsigned base = ZERO, index = NO_INDEX;
+  uint8_t rex = 0;
+  if (is_memory && rm->segment) {
+    at = write_segment_base(at, rm);
+    index = R10;
+  } else if (is_memory) {
+    base = rm->reg == REGISTER_NONE ? ZERO : host_register[rm->reg];
+    index = rm->index == REGISTER_NONE ? NO_INDEX : host_register[rm->index];
+  } else if (rm) {
+    base = host_number(rm);
+  }
+  for (unsigned i = 0; i < 4; i++)
+    if (needs_rex(&op[i]))
+      rex = REX;
+  if (rm)
+    rex |= (reg & 8 ? REX | REX_R : 0) | (base & 8 ? REX | REX_B : 0) | (index & 8 ? REX | REX_X : 0);
+  if (is_memory)
+    *at++ = ADDRESS32;
+  if (e->mandatory66 || (rm && op[e->reg].size == 2 && is_gpr(&op[e->reg]) && e->digit < 0) ||
+      (rm && e->digit >= 0 && rm->size == 2))
+    *at++ = OPERAND16;
+  if (rex)
+    *at++ = rex;
+  if (e->escape)
+    *at++ = ESCAPE;
+  *at++ = e->opcode;
+  if (is_memory)
+    at += write_address(at, (reg & 7) << 3, base, index, rm->segment ? 0 : rm->scale,
+                        rm->has_disp ? insn->disp : 0);
+  else if (rm)
+    *at++ = (uint8_t)(0xC0 | (reg & 7) << 3 | (base & 7));
+  const uint32_t immediate = e->imm < 0 ? 0 : immediate_of(insn, &op[e->imm]);
+  return e->imm < 0 ? at : emit(at, &immediate, e->imm_size);
+}
+
+uint8_t *direct_write(uint8_t *at, const struct insn *insn) {
+  struct encoding e;
+  const uint16_t x87 = x87_opcode(insn->form.mnemonic);
+  if (x87)
+    return EMIT(at, (uint8_t)(x87 >> 8), (uint8_t)(x87 | insn->form.op[1].reg));
+  if (!encoding_of(&e, insn))
+    engine_fatal(insn->eip, "'%s' cannot be written as it is", insn_name(&insn->form));
+  at = write_encoding(at, insn, &e);
+  return insn->flow == FLOW_CONDITIONAL ? emit32(at, 0) : at;
+}
+
+static uint8_t offset_of(enum flag flag) { return (uint8_t)(offsetof(struct cpu_state, cf) + flag); }
+
+/* lahf is without REX prefix, as ah is: eax is kept in r10. */
+static uint8_t *write_save_adjust(uint8_t *at) {
+  enum { AH_ADJUST_BIT = 4 };
+  at = EMIT(at, 0x41, 0x89, 0xC2);                    /* mov %eax,%r10d */
+  at = EMIT(at, 0x9F, 0xC0, 0xEC, AH_ADJUST_BIT);     /* lahf; shr $4,%ah */
+  at = EMIT(at, 0x80, 0xE4, 1, GS, 0x88, 0x24, 0x25); /* and $1,%ah; mov %ah,%gs:af */
+  at = emit32(at, offset_of(FLAG_A));
+  return EMIT(at, 0x44, 0x89, 0xD0); /* mov %r10d,%eax */
+}
+
+uint8_t *direct_write_save(uint8_t *at, uint8_t flags) {
+  static const uint8_t condition[FLAG_COUNT] = {
+      [FLAG_C] = 2, [FLAG_P] = 10, [FLAG_Z] = 4, [FLAG_S] = 8, [FLAG_O] = 0};
+  for (enum flag flag = 0; flag < FLAG_COUNT; flag++)
+    if (flags >> flag & 1 && flag != FLAG_A)
+      at = EMIT(at, GS, REX | REX_B, ESCAPE, 0x90 | condition[flag], 0x40 | (ZERO & 7),
+                offset_of(flag)); /* setcc %gs:flag */
+  return flags & FLAGS_A ? write_save_adjust(at) : at;
+}
+
+/* The flag is 0 or 1. */
+uint8_t *direct_write_load_carry(uint8_t *at) {
+  return EMIT(at, GS, REX | REX_B, ESCAPE, 0xBA, 0x40 | 4 << 3 | (ZERO & 7), offset_of(FLAG_C),
+              0); /* btl $0,%gs:cf(%r15) */
+}

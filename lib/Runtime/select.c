@@ -396,13 +396,14 @@ static uint8_t host_flags_needed(const struct insn *insn, uint8_t live) {
   return insn->flags_read | (insn->flags_changed & (uint8_t)~insn->flags_written & live);
 }
 
+/* All that can be is, but for what the stack pointer's deferral makes nothing of: what LLVM makes of the others is as good at best. */
 static bool is_wanted_directly(const struct insn *insn, uint8_t live) {
   if (in_haste || !direct_can(insn))
     return false;
   const uint8_t lacking = host_flags_needed(insn, live) & (uint8_t)~host_flags.valid;
   if (lacking)
     return lacking == FLAGS_C && insn->condition == CONDITION_NONE && insn->flags_read == FLAGS_C;
-  return insn->flags_read || host_flags.dirty || (insn->flags_changed & live);
+  return insn->flags_read || host_flags.dirty || (insn->flags_changed & live) || !mentions_esp(insn);
 }
 
 static void load_carry(void) {

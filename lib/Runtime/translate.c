@@ -570,8 +570,9 @@ static bool is_innermost(unsigned b) {
   return true;
 }
 
-/* The CPU fetches lines of 64 bytes, and a short loop that lies in two of them takes it twice as long. So an
- * innermost loop that would lie in more lines than it must starts with one. How long it is shows the first
+/* The CPU fetches lines of 64 bytes, and a short loop that lies in two of them takes it twice as long. So a short
+ * innermost loop that would lie in more lines than it must starts with one. (In a long one the nops cost more: an interpreter's
+ * comes by them each time.) How long it is shows the first
  * time. */
 static void align_loop(unsigned b) {
   enum { LINE = 64 };
@@ -583,7 +584,7 @@ static void align_loop(unsigned b) {
   }
   const unsigned size = work.block_position[work.loop_end[b] + 1].offset - work.block_position[b].offset;
   const unsigned begin = (unsigned)(code_address(work.at) % LINE);
-  if ((begin + size + LINE - 1) / LINE > (size + LINE - 1) / LINE)
+  if (size <= 2 * LINE && (begin + size + LINE - 1) / LINE > (size + LINE - 1) / LINE)
     emit_nops(LINE - begin);
 }
 

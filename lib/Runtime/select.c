@@ -348,8 +348,8 @@ static void add_thunk(const struct insn *call, unsigned reg) {
 static struct {
   uint8_t valid; /* FLAGS_* that it has */
   uint8_t dirty; /* those of them that the register file has not */
-  uint8_t shown; /* those that a fault shows, though nobody reads them: no record has them
-                    (Frontend/flag_record.h) */
+  uint8_t shown; /* those that a fault shows, though nobody reads them, and no record has (flag_record.h) */
+  unsigned unrecorded; /* the piece that has set them, all of them, and has no record, plus one; 0: there is none */
 } host_flags;
 static bool goes_on; /* they are good for the next block, which is nobody's but this one's */
 
@@ -357,8 +357,16 @@ static void forget_host_flags(void) { memset(&host_flags, 0, sizeof host_flags);
 
 /* Of the flags that it has those are left that somebody may look at, when `live` are read. */
 static void keep_host_flags(uint8_t live) {
-  host_flags.valid &= live | host_flags.shown;
-  host_flags.dirty &= host_flags.valid;
+  if (!host_flags.unrecorded)
+    host_flags.valid &= live | host_flags.shown;
+  host_flags.dirty &= live | host_flags.shown;
+}
+
+/* A fault could not find them in the host's register any more: they are recorded after all. */
+static void record_host_flags(void) {
+  if (host_flags.unrecorded)
+    out->piece[host_flags.unrecorded - 1].unrecorded = false;
+  host_flags.unrecorded = 0;
 }
 
 static void add_save(uint8_t flags) {
@@ -368,6 +376,7 @@ static void add_save(uint8_t flags) {
 
 /* Puts the saving of all that is dirty before piece number `at`: behind the instruction before it. */
 static void save_before(unsigned at) {
+  record_host_flags();
   if (!host_flags.dirty)
     return;
   const unsigned count = out->count - at;
@@ -377,10 +386,11 @@ static void save_before(unsigned at) {
   out->count += count;
 }
 
-/* An instruction has been selected for by stencils, from piece `first` on: they find flags in the register
- * file, and most of them change the host's. */
-static void account_for_stencils(unsigned first, uint8_t reads, bool leaves) {
-  bool is_neutral = !leaves && !(reads & host_flags.dirty);
+/* The instruction has been selected for by stencils, from piece `first` on: they find flags in the register file, and most
+ * of them change the host's. */
+static void account_for_stencils(unsigned first, const struct insn *insn, bool leaves) {
+  const bool is_partial = insn->flags_changed && insn->flags_written != FLAGS_ALL;
+  bool is_neutral = !leaves && !is_partial && !(insn->flags_read & host_flags.dirty);
   for (unsigned p = first; p < out->count && is_neutral; p++)
     is_neutral = !out->piece[p].stencil || out->piece[p].stencil->flags & STENCIL_NEUTRAL;
   if (!is_neutral) {
@@ -389,6 +399,8 @@ static void account_for_stencils(unsigned first, uint8_t reads, bool leaves) {
   }
   for (unsigned p = first; p < out->count; p++)
     out->piece[p].host_flags = host_flags.valid;
+  if (insn->flags_changed)
+    forget_host_flags(); /* they were another's */
 }
 
 /* Flags that must be the host's before it. */
@@ -434,10 +446,14 @@ static void add_direct(const struct insn *insn, uint8_t live, enum flag_record r
     out->piece[p].host_flags = host_flags.valid;
   host_flags.valid |= insn->flags_written;
   host_flags.dirty = (uint8_t)((host_flags.dirty & ~insn->flags_changed) | (insn->flags_changed & live));
+    if (!insn->flags_changed)
+    return;
   if (flag_record_is_void(record))
     host_flags.shown = FLAGS_ALL;
   else
     host_flags.shown &= record == FLAG_RECORD_NONE ? (uint8_t)~insn->flags_changed : 0;
+  host_flags.unrecorded = record != FLAG_RECORD_NONE && host_flags.valid == FLAGS_ALL ? out->count : 0;
+  out->piece[out->count - 1].unrecorded = host_flags.unrecorded;
 }
 
 /* The conditional jump at the block's end. What is read on both ways is saved before it; the flag that spoils
@@ -445,6 +461,7 @@ static void add_direct(const struct insn *insn, uint8_t live, enum flag_record r
 static void add_direct_branch(const struct unit *unit, const struct block *block, const struct insn *jump) {
   const struct block *next = block + 1;
   goes_on = block->next == next - unit->block && !next->leader;
+    record_host_flags();
   const uint8_t taken = host_flags.dirty & (block->live_taken | host_flags.shown);
   const uint8_t fallen = goes_on ? 0 : host_flags.dirty & (block->live_next | host_flags.shown);
   const uint8_t both = taken & fallen & (uint8_t)~FLAGS_A;
@@ -486,7 +503,7 @@ static void select_block(const struct unit *unit, const struct block *block,
         add_direct(insn, unit->live[i], (enum flag_record)unit->record[i]);
       continue;
     }
-    const uint8_t reads = insn->flags_read;
+    
     if (select_address_thunk(insn, options, &reg)) {
       add_thunk(insn, reg);
     } else if (is_fusable) {
@@ -495,7 +512,7 @@ static void select_block(const struct unit *unit, const struct block *block,
     } else {
       select_insns(insn, 1, unit->live[i]);
     }
-    account_for_stencils(first, reads, unit->insn[i].flow != FLOW_NEXT);
+    account_for_stencils(first, insn, unit->insn[i].flow != FLOW_NEXT);
   }
   if (!goes_on) {
     save_before(out->count);

@@ -27,6 +27,7 @@ struct selected {
   uint8_t host_flags; /* FLAGS_* that are the host's at its start, and are read later */
   uint8_t save;       /* SELECTED_SAVE: FLAGS_* */
   bool starts; /* the first of its instruction */
+  bool unrecorded; /* SELECTED_DIRECT: the instruction has no flag record, as the host's flags are its own till others are set */
 };
 
 /* What comes between a conditional jump and its target: flags that are read there are saved. */

@@ -450,7 +450,7 @@ static void copy_stencil(const struct selected *piece, const struct block *block
 static void copy_piece(const struct selected *piece, const struct block *block) {
   if (piece->starts)
     note_insn(piece);
-  if (piece->starts && work.options.records && !piece->adjust)
+  if (piece->starts && work.options.records && !piece->adjust && !piece->unrecorded)
     emit_record(piece);
   switch ((enum selected_kind)piece->kind) {
   case SELECTED_STENCIL:

@@ -148,6 +148,8 @@ static void take_host_flags(struct cpu_state *cpu, uint8_t flags, const greg_t *
   for (enum flag flag = 0; flag < FLAG_COUNT; flag++)
     if (flags >> flag & 1)
       *field[flag] = (r[REG_EFL] & bit[flag]) != 0;
+  if (flags == FLAGS_ALL)
+    cpu->flag_operation = 0; /* a record would be an older one */
 }
 
 /* There, and at a region's returns, host registers have the state, as in stencils. */

@@ -28,4 +28,17 @@ uint8_t *direct_write_save(uint8_t *at, uint8_t flags);
 /* The carry, and no other flag, from the register file to the host's; the end. */
 uint8_t *direct_write_load_carry(uint8_t *at);
 
+/* --- Calls and returns, with guest ESP `stack` bytes above its register
+ * ---------------------------------------- */
+
+/* Can the call or return be written? */
+bool direct_can_transfer(const struct insn *insn);
+
+/* A call, and the check that it comes back to the address behind it; the end. *callee gets where its
+ * displacement is, which is left open; an indirect call's is that of the probe, which finds eip in r13d. */
+uint8_t *direct_write_call(uint8_t *at, const struct insn *insn, int32_t stack, uint8_t **callee);
+
+/* A return that takes `released` bytes of arguments along; its last byte is the host's. */
+uint8_t *direct_write_return(uint8_t *at, int32_t stack, uint32_t released);
+
 #endif

@@ -340,6 +340,20 @@ static void add_thunk(const struct insn *call, unsigned reg) {
     out->piece[p].starts = false;
 }
 
+/* --- Calls and returns ------------------------------------------------------------------------------
+ * Both move the stack pointer, and what is deferred of it goes along. */
+
+static void add_transfer(const struct insn *insn) {
+  const bool is_call = insn_is_call(insn);
+  out->piece[out->count++] = (struct selected){.kind = is_call ? SELECTED_CALL : SELECTED_RETURN,
+                                               .insn = insn,
+                                               .eip = insn->eip,
+                                               .stack = (int16_t)stack_offset,
+                                               .count = 1,
+                                               .starts = true};
+  stack_offset = 0;
+}
+
 /* --- Flags in the host's register ------------------------------------------------------------------------
  * Where flags are read, the instructions that set and read them are taken as they are (direct.h), and
  * selection keeps account of which flags the host's register has. A place where it has some that are read
@@ -349,7 +363,8 @@ static struct {
   uint8_t valid; /* FLAGS_* that it has */
   uint8_t dirty; /* those of them that the register file has not */
   uint8_t shown; /* those that a fault shows, though nobody reads them, and no record has (flag_record.h) */
-  unsigned unrecorded; /* the piece that has set them, all of them, and has no record, plus one; 0: there is none */
+  unsigned unrecorded; /* the piece that has set them, all of them, and has no record, plus one; 0: there is
+                          none */
 } host_flags;
 static bool goes_on; /* they are good for the next block, which is nobody's but this one's */
 
@@ -386,8 +401,8 @@ static void save_before(unsigned at) {
   out->count += count;
 }
 
-/* The instruction has been selected for by stencils, from piece `first` on: they find flags in the register file, and most
- * of them change the host's. */
+/* The instruction has been selected for by stencils, from piece `first` on: they find flags in the register
+ * file, and most of them change the host's. */
 static void account_for_stencils(unsigned first, const struct insn *insn, bool leaves) {
   const bool is_partial = insn->flags_changed && insn->flags_written != FLAGS_ALL;
   bool is_neutral = !leaves && !is_partial && !(insn->flags_read & host_flags.dirty);
@@ -408,7 +423,8 @@ static uint8_t host_flags_needed(const struct insn *insn, uint8_t live) {
   return insn->flags_read | (insn->flags_changed & (uint8_t)~insn->flags_written & live);
 }
 
-/* All that can be is, but for what the stack pointer's deferral makes nothing of: what LLVM makes of the others is as good at best. */
+/* All that can be is, but for what the stack pointer's deferral makes nothing of: what LLVM makes of the
+ * others is as good at best. */
 static bool is_wanted_directly(const struct insn *insn, uint8_t live) {
   if (in_haste || !direct_can(insn))
     return false;
@@ -446,7 +462,7 @@ static void add_direct(const struct insn *insn, uint8_t live, enum flag_record r
     out->piece[p].host_flags = host_flags.valid;
   host_flags.valid |= insn->flags_written;
   host_flags.dirty = (uint8_t)((host_flags.dirty & ~insn->flags_changed) | (insn->flags_changed & live));
-    if (!insn->flags_changed)
+  if (!insn->flags_changed)
     return;
   if (flag_record_is_void(record))
     host_flags.shown = FLAGS_ALL;
@@ -461,7 +477,7 @@ static void add_direct(const struct insn *insn, uint8_t live, enum flag_record r
 static void add_direct_branch(const struct unit *unit, const struct block *block, const struct insn *jump) {
   const struct block *next = block + 1;
   goes_on = block->next == next - unit->block && !next->leader;
-    record_host_flags();
+  record_host_flags();
   const uint8_t taken = host_flags.dirty & (block->live_taken | host_flags.shown);
   const uint8_t fallen = goes_on ? 0 : host_flags.dirty & (block->live_next | host_flags.shown);
   const uint8_t both = taken & fallen & (uint8_t)~FLAGS_A;
@@ -503,9 +519,11 @@ static void select_block(const struct unit *unit, const struct block *block,
         add_direct(insn, unit->live[i], (enum flag_record)unit->record[i]);
       continue;
     }
-    
+
     if (select_address_thunk(insn, options, &reg)) {
       add_thunk(insn, reg);
+    } else if (!in_haste && direct_can_transfer(insn)) {
+      add_transfer(insn);
     } else if (is_fusable) {
       i++;
       select_insns(insn, 2, unit->record[i - 1] == FLAG_RECORD_VOID ? FLAGS_ALL : unit->live[i]);

@@ -11,6 +11,8 @@ enum selected_kind {
   SELECTED_DIRECT,     /* the instruction itself (direct.h) */
   SELECTED_SAVE,       /* flags go from the host's to the register file */
   SELECTED_LOAD_CARRY, /* the carry comes from there */
+  SELECTED_CALL,       /* a call, with the stack pointer's register catching up on the way … */
+  SELECTED_RETURN,     /* … and a return */
 };
 
 /* A piece of code in the unit's order, and the one or two instructions whose values fill a stencil's holes.
@@ -27,7 +29,8 @@ struct selected {
   uint8_t host_flags; /* FLAGS_* that are the host's at its start, and are read later */
   uint8_t save;       /* SELECTED_SAVE: FLAGS_* */
   bool starts; /* the first of its instruction */
-  bool unrecorded; /* SELECTED_DIRECT: the instruction has no flag record, as the host's flags are its own till others are set */
+  bool unrecorded; /* SELECTED_DIRECT: the instruction has no flag record, as the host's flags are its own
+                      till others are set */
 };
 
 /* What comes between a conditional jump and its target: flags that are read there are saved. */

@@ -390,6 +390,24 @@ static void write_direct(const struct insn *insn, const struct block *block) {
     work.at = patch_last_jump(&taken, work.at - 4, insn, block);
 }
 
+static void write_call(const struct selected *piece, const struct block *block) {
+  const struct stencil_reloc to = {.kind = RELOC_PC32,
+                                   .symbol =
+                                       piece->insn->flow == FLOW_CALL ? STENCIL_CALLEE : STENCIL_DISPATCH,
+                                   .addend = -4};
+  uint8_t *callee;
+  work.at = direct_write_call(work.at, piece->insn, piece->stack, &callee);
+  patch_jump(&to, callee, piece->insn, block);
+  work.show_flags_after = reads_return(piece->insn);
+}
+
+static void write_return(const struct selected *piece, const struct block *block) {
+  const uint32_t released = piece->insn->form.op[0].kind == OPERAND_IMMEDIATE ? piece->insn->imm[0] : 0;
+  work.at = direct_write_return(work.at, piece->stack, released);
+  if (block->returns_by_jump)
+    work.at = turn_return(work.at);
+}
+
 static void copy_stencil(const struct selected *piece, const struct block *block) {
   const struct stencil *stencil = piece->stencil;
   if (stencil->flags & STENCIL_REFUSED) {
@@ -467,6 +485,12 @@ static void copy_piece(const struct selected *piece, const struct block *block) 
     break;
   case SELECTED_LOAD_CARRY:
     work.at = direct_write_load_carry(work.at);
+    break;
+  case SELECTED_CALL:
+    write_call(piece, block);
+    break;
+  case SELECTED_RETURN:
+    write_return(piece, block);
     break;
   }
 }
@@ -570,10 +594,9 @@ static bool is_innermost(unsigned b) {
   return true;
 }
 
-/* The CPU fetches lines of 64 bytes, and a short loop that lies in two of them takes it twice as long. So a short
- * innermost loop that would lie in more lines than it must starts with one. (In a long one the nops cost more: an interpreter's
- * comes by them each time.) How long it is shows the first
- * time. */
+/* The CPU fetches lines of 64 bytes, and a short loop that lies in two of them takes it twice as long. So a
+ * short innermost loop that would lie in more lines than it must starts with one. (In a long one the nops
+ * cost more: an interpreter's comes by them each time.) How long it is shows the first time. */
 static void align_loop(unsigned b) {
   enum { LINE = 64 };
   if (!work.large || work.loop_end[b] < 0 || !is_innermost(b))

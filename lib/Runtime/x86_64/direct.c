@@ -5,7 +5,7 @@
 #include <Zydis/Mnemonic.h>
 #include <string.h>
 
-enum { R10 = 10, ZERO = 15, NO_INDEX = 4 };
+enum { R10 = 10, R13 = 13, ZERO = 15, NO_INDEX = 4 };
 enum {
   GS = 0x65,
   OPERAND16 = 0x66,
@@ -386,4 +386,60 @@ uint8_t *direct_write_save(uint8_t *at, uint8_t flags) {
 uint8_t *direct_write_load_carry(uint8_t *at) {
   return EMIT(at, GS, REX | REX_B, ESCAPE, 0xBA, 0x40 | 4 << 3 | (ZERO & 7), offset_of(FLAG_C),
               0); /* btl $0,%gs:cf(%r15) */
+}
+
+/* --- Calls and returns ------------------------------------------------------------------------------------
+ */
+
+/* disp(%esi) */
+static uint8_t *emit_stack(uint8_t *at, unsigned reg, int32_t disp) {
+  return at + write_address(at, (reg & 7) << 3, host_register[GPR_ESP], NO_INDEX, 0, (uint32_t)disp);
+}
+
+static uint8_t *write_adjustment(uint8_t *at, int32_t by) {
+  return emit_stack(EMIT(at, 0x8D), host_register[GPR_ESP], by);
+} /* lea */
+
+bool direct_can_transfer(const struct insn *insn) {
+  const struct operand *op = &insn->form.op[0];
+  if (insn->form.operand_width != 4 || insn->form.attributes)
+    return false;
+  if (insn->flow == FLOW_CALL_INDIRECT)
+    return (is_gpr(op) && op->reg != GPR_ESP) ||
+           (op->kind == OPERAND_MEMORY && is_reachable(op) && !op->segment);
+  return insn->flow == FLOW_CALL || insn->flow == FLOW_RETURN;
+}
+
+/* mov target,%r13d */
+static uint8_t *write_target(uint8_t *at, const struct insn *insn, int32_t stack) {
+  const struct operand *op = &insn->form.op[0];
+  const bool is_memory = op->kind == OPERAND_MEMORY;
+  const unsigned base = is_memory && op->reg == REGISTER_NONE ? ZERO : host_register[op->reg];
+  const unsigned index = is_memory && op->index != REGISTER_NONE ? host_register[op->index] : NO_INDEX;
+  if (is_memory)
+    *at++ = ADDRESS32;
+  at = EMIT(at, (uint8_t)(REX | REX_R | (base & 8 ? REX_B : 0) | (index & 8 ? REX_X : 0)), 0x8B);
+  if (!is_memory)
+    return EMIT(at, (uint8_t)(0xC0 | (R13 & 7) << 3 | (base & 7)));
+  const uint32_t disp = (op->has_disp ? insn->disp : 0) + (op->reg == GPR_ESP ? (uint32_t)stack : 0);
+  return at + write_address(at, (R13 & 7) << 3, base, index, op->scale, disp);
+}
+
+uint8_t *direct_write_call(uint8_t *at, const struct insn *insn, int32_t stack, uint8_t **callee) {
+  const guest_addr back = insn_next(insn);
+  if (insn->flow == FLOW_CALL_INDIRECT)
+    at = write_target(at, insn, stack);
+  at = emit32(emit_stack(EMIT(at, ADDRESS32, 0xC7), 0, stack - 4), back); /* movl $back,stack-4(%esi) */
+  at = write_adjustment(at, stack - 4);
+  at = EMIT(at, 0xE8); /* call */
+  *callee = at;
+  at = emit32(EMIT(emit32(at, 0), REX | REX_B, 0x81, 0xC0 | 7 << 3 | (R13 & 7)), back); /* cmp $back,%r13d */
+  at = EMIT(at, ESCAPE, 0x85);                                                          /* jne mispaired */
+  return emit32(at, (uint32_t)(stub_address(STENCIL_MISPAIRED) - code_address(at) - 4));
+}
+
+uint8_t *direct_write_return(uint8_t *at, int32_t stack, uint32_t released) {
+  at = emit_stack(EMIT(at, ADDRESS32, REX | REX_R, 0x8B), R13, stack); /* mov stack(%esi),%r13d */
+  at = write_adjustment(at, stack + 4 + (int32_t)released);
+  return EMIT(at, 0xC3);
 }

@@ -86,9 +86,9 @@ static int block_at(guest_addr eip) {
  * region, in the middle of the loop's run; but not to the unit's own copy of code that jumps through a
  * table. */
 static int block_for_jump(int block, const struct insn *jump) {
-  const bool leads_out = jumps_back(jump) && engine.options.tier == RUNTIME_TIER_REGION &&
-                         !unit_leads_to_table_jump(&work.unit, block);
-  return leads_out ? -1 : block;
+  const bool gets_hot =
+      !work.large || (engine.options.tier == RUNTIME_TIER_REGION && !unit_leads_to_table_jump(&work.unit, block));
+  return jumps_back(jump) && gets_hot ? -1 : block;
 }
 
 /* Is it more than perhaps taken? Of jump and call, whose displacement is at `field`. */

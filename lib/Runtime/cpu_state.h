@@ -49,19 +49,17 @@ struct jump_cache_entry {
   uint32_t reads_flags; /* not 0: not for those who may come with older flags in the fields below (docs/flags.md) */
   uint64_t host;        /* where its translation starts */
 };
-enum { JUMP_CACHE_BITS = 13, JUMP_CACHE_SIZE = 1 << JUMP_CACHE_BITS };
-/* An empty entry's eip where 0 would be found: address 1 has its place elsewhere. */
-enum { JUMP_CACHE_NOBODY = 1 };
+enum { JUMP_CACHE_BITS = 13, JUMP_CACHE_SIZE = 1 << JUMP_CACHE_BITS, JUMP_CACHE_WAYS = 4 };
+/* An empty entry's eip where 0 would be found: this one has its place elsewhere. */
+enum { JUMP_CACHE_NOBODY = 0x100 };
 
 _Static_assert(sizeof(struct jump_cache_entry) == 16, "generated code steps from one to the next");
 
-/* Which entry an address has, or the other one of the pair, whose number differs in the lowest bit: the top
- * bits of a product (Knuth's multiplicative hashing), so that the near and regular addresses of a jump
- * table's targets do not meet. Generated code does the same. */
-#define JUMP_CACHE_FACTOR 0x9E3779B1u
-static inline unsigned jump_cache_index(guest_addr eip) {
-  return (unsigned)(eip * JUMP_CACHE_FACTOR) >> (32 - JUMP_CACHE_BITS);
-}
+/* Which entry an address has first; it may also be in the others of its set, whose numbers differ in the lowest two bits: by the low bits of
+ * nine times the address. So the near addresses of a jump table's targets do not meet, nor those of functions, which are mostly
+ * multiples of 16; and generated code, which does the same, has the entry's offset by a lea and an and: where a jump is
+ * mispredicted, each instruction more counts. */
+static inline unsigned jump_cache_index(guest_addr eip) { return eip * 9 >> 4 & (JUMP_CACHE_SIZE - 1); }
 
 /* What a segment register allows beside its base: the offsets from low to high; none if low is above high. */
 struct segment_bounds {

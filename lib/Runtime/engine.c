@@ -187,28 +187,35 @@ static bool needs_flags(guest_addr eip) {
 
 struct jump_cache_entry *engine_cached_jump(struct cpu_state *cpu, guest_addr eip) {
   const unsigned first = jump_cache_index(eip);
-  for (unsigned other = 0; other < 2; other++)
-    if (eip && cpu->jump_cache[first ^ other].eip == eip)
-      return &cpu->jump_cache[first ^ other];
+  for (unsigned way = 0; way < JUMP_CACHE_WAYS; way++)
+    if (eip && cpu->jump_cache[first ^ way].eip == eip)
+      return &cpu->jump_cache[first ^ way];
   return NULL;
 }
 
 void engine_forget_jump(struct cpu_state *cpu, struct jump_cache_entry *entry) {
-  const bool is_of_zero = entry < cpu->jump_cache + 2; /* eip 0 is looked up there, and is never found */
+  const bool is_of_zero = entry < cpu->jump_cache + JUMP_CACHE_WAYS; /* eip 0 is looked up there, and is never found */
   __atomic_store_n(&entry->eip, is_of_zero ? JUMP_CACHE_NOBODY : 0, __ATOMIC_RELEASE);
 }
 
-/* The entry that eip has or, as the first to be looked at, gets. Who is there moves on to the other one, if
- * that is not some other's first: else two that are at home would drive each other out by way of a third,
- * which nobody asks for any more. */
+static bool is_at_home(const struct cpu_state *cpu, unsigned place) {
+  const guest_addr eip = cpu->jump_cache[place].eip;
+  return eip != 0 && eip != JUMP_CACHE_NOBODY && jump_cache_index(eip) == place;
+}
+
+/* The entry that eip has or, as the first to be looked at, gets. Who is there moves on to another of the set, to one that
+ * is no other's first if there is any: else those that are at home would drive each other out by way of some that
+ * nobody asks for any more. */
 static struct jump_cache_entry *room_for_jump(struct cpu_state *cpu, guest_addr eip) {
-  const unsigned first = jump_cache_index(eip), other = first ^ 1;
+  const unsigned first = jump_cache_index(eip);
   struct jump_cache_entry *found = engine_cached_jump(cpu, eip), *cache = cpu->jump_cache;
   if (found)
     return found;
-  if (cache[first].eip > JUMP_CACHE_NOBODY &&
-      (cache[other].eip <= JUMP_CACHE_NOBODY || jump_cache_index(cache[other].eip) != other))
-    cache[other] = cache[first];
+  unsigned way = 1;
+  while (way < JUMP_CACHE_WAYS - 1 && is_at_home(cpu, first ^ way))
+    way++;
+  if (cache[first].eip > JUMP_CACHE_NOBODY)
+    cache[first ^ way] = cache[first];
   return &cache[first];
 }
 
@@ -438,7 +445,7 @@ struct cpu_state *runtime_cpu_new(void *owner) {
   thread->frames_size = FRAMES_SIZE;
   thread->signal_stack = memory + GUARD_SIZE + FRAMES_SIZE;
   cpu_set_eflags(cpu, EFLAGS_ONE | EFLAGS_IF);
-  for (unsigned i = 0; i < 2; i++)
+  for (unsigned i = 0; i < JUMP_CACHE_WAYS; i++)
     engine_forget_jump(cpu, &cpu->jump_cache[i]);
   cpu->runtime_private = (uint64_t)(uintptr_t)thread;
   cpu->self = (uint64_t)(uintptr_t)cpu;

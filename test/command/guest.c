@@ -21,7 +21,7 @@ enum { CODE_SIZE = 1 << 20, RET = 0xC3 };
 
 /* A place for a function with this index in the jump cache (Runtime/cpu_state.h), from `at` on. */
 static uint8_t *place(uint8_t *at, uint32_t index) {
-  while ((uint32_t)(uintptr_t)at * 0x9E3779B1u >> 19 != index)
+  while (((uint32_t)(uintptr_t)at * 9 >> 4 & 0x1FFF) != index)
     at++;
   *at = RET;
   return at;

@@ -34,7 +34,7 @@ static uint8_t *emit_near_jump(uint8_t *at, uintptr_t target) {
 
 uint8_t *stub_write_jump(uint8_t *at, uintptr_t target) { return emit_near_jump(at, target); }
 
-/* second_stub: the target's other place, by whether flags may be older. */
+/* second_stub: the target's other places, by whether flags may be older. */
 static uintptr_t slot_stub, second_stub[2], return_second_stub;
 
 static uint8_t *emit_jump_if_not(uint8_t *at, uintptr_t target) {
@@ -58,10 +58,9 @@ static uint8_t *write_entry_probe(uint8_t *at, enum probe_flags flags, uintptr_t
 }
 
 static uint8_t *write_probe(uint8_t *at, enum probe_flags flags, uintptr_t second) {
-  at = EMIT(at, 0x45, 0x69, 0xD5); /* imul $factor,%r13d,%r10d */
-  at = emit32(at, JUMP_CACHE_FACTOR);
-  at = EMIT(at, 0x41, 0xC1, 0xEA, 32 - JUMP_CACHE_BITS); /* shr $…,%r10d */
-  at = EMIT(at, 0x41, 0xC1, 0xE2, 0x04);                 /* shl $4,%r10d */
+  const uint32_t mask = (JUMP_CACHE_SIZE - 1) * sizeof(struct jump_cache_entry);
+  at = EMIT(at, 0x47, 0x8D, 0x54, 0xED, 0);          /* lea (%r13,%r13,8),%r10d */
+  at = emit32(EMIT(at, 0x41, 0x81, 0xE2), mask); /* and $mask,%r10d */
   return write_entry_probe(at, flags, second);
 }
 
@@ -69,9 +68,18 @@ uint8_t *stub_write_probe(uint8_t *at, enum probe_flags flags) {
   return write_probe(at, flags, second_stub[flags]);
 }
 
-/* From a probe that failed, with its entry at r10: the other entry of the pair. */
-static uint8_t *write_second_probe(uint8_t *at, enum probe_flags flags, uintptr_t miss) {
-  return write_entry_probe(EMIT(at, 0x41, 0x83, 0xF2, 16), flags, miss); /* xor $16,%r10d */
+/* From a probe that failed, with its entry at r10: the others of the set, the last one written first. *start gets where the first
+ * of them is looked at. */
+static uint8_t *write_other_probes(uint8_t *at, enum probe_flags flags, uintptr_t miss, uintptr_t *start) {
+  enum { ENTRY = sizeof(struct jump_cache_entry) };
+  *start = miss;
+  for (unsigned way = JUMP_CACHE_WAYS - 1; way > 0; way--) {
+    const uintptr_t next = *start;
+    *start = code_address(at);
+    at = EMIT(at, 0x41, 0x83, 0xF2, (uint8_t)((way ^ (way - 1)) * ENTRY)); /* xor $…,%r10d */
+    at = write_entry_probe(at, flags, next);
+  }
+  return at;
 }
 
 static uint8_t *emit_rip32(uint8_t *at, const void *target) {
@@ -132,12 +140,9 @@ void stubs_init(void) {
   at = emit_far_jump(at, enter_leave);
   const uintptr_t return_miss = code_address(at);
   at = emit_far_jump(at, enter_return_miss);
-  for (unsigned flags = 0; flags < 2; flags++) {
-    second_stub[flags] = code_address(at);
-    at = write_second_probe(at, (enum probe_flags)flags, miss);
-  }
-  return_second_stub = code_address(at);
-  at = write_second_probe(at, PROBE_FLAGS_OLDER, return_miss);
+  for (unsigned flags = 0; flags < 2; flags++)
+    at = write_other_probes(at, (enum probe_flags)flags, miss, &second_stub[flags]);
+  at = write_other_probes(at, PROBE_FLAGS_OLDER, return_miss, &return_second_stub);
   uintptr_t helper_stub = code_address(at);
   at = emit_far_jump(at, enter_helper);
   stubs[STENCIL_DISPATCH] = code_address(at);

@@ -172,6 +172,9 @@ struct fetch {
 };
 /* Makes what is translated depend on a page that is no code, too; false if there are too many. */
 bool fetch_depend(struct fetch *fetch, uint32_t page);
+/* jump_tables.c: flags that the code reads which a table of addresses at a constant place leads to, FLAGS_ALL if that cannot be told. The
+ * table's pages become such as what is made of *fetch depends on. Engine lock held. */
+uint8_t jump_table_flags(guest_addr address, struct fetch *fetch);
 /* As discover_options wants it; context is a struct fetch. */
 size_t fetch_code(void *context, guest_addr eip, const uint8_t **bytes);
 

@@ -366,10 +366,22 @@ uint8_t *stub_write_helper_call(uint8_t *at, unsigned helper);
 
 /* Host numbers of the registers that the guest's are pinned to (docs/guest-abi.md). */
 extern const uint8_t host_register[GPR_COUNT];
+/* Of ModRM and SIB bytes. */
+enum { RM_SIB = 4, RM_NO_BASE = 5, SIB_NO_INDEX = 4 };
 /* Writes ModRM byte, SIB byte and displacement for the guest's address, of host registers (index 4: none);
  * `reg` is the ModRM byte's middle. Returns how many bytes these are: 1 to 6. */
 unsigned write_address(uint8_t *modrm, unsigned reg, unsigned base, unsigned index, unsigned scale,
                        uint32_t disp);
+/* How far a stencil's code has moved: what is behind the REX prefix, and what is behind the operand. */
+struct shift {
+  int8_t rex, operand;
+};
+/* Copies the stencil's code with the guest's address in place of the temporary; a REX prefix goes that is
+ * empty and need not be there. */
+struct shift stencil_copy_with_address(uint8_t *code, const struct stencil *stencil,
+                                       const struct operand *address, uint32_t disp);
+/* Where an offset in the stencil has come to. */
+unsigned stencil_shifted(const struct stencil *stencil, struct shift shift, unsigned offset);
 /* The record of an instruction, before it; guest ESP is `stack` above its register. */
 uint8_t *flag_record_write(uint8_t *at, const struct insn *insn, int32_t stack);
 uint8_t *flag_record_write_void(uint8_t *at);

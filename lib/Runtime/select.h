@@ -62,4 +62,9 @@ unsigned select_stencils(struct selection *selection, const struct unit *unit,
  * stays on the stack. */
 bool select_address_thunk(const struct insn *insn, const struct discover_options *options, unsigned *reg);
 
+/* choose.c: the stencil to use for one or two instructions that keep the flags in `live`, or one that keeps
+ * more; NULL: there is none. *address gets the index of the operand whose address goes into it, or -1. Engine
+ * lock held. */
+const struct stencil *stencil_choose(const struct insn *insns, unsigned count, uint8_t live, int *address);
+
 #endif

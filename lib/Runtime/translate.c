@@ -159,9 +159,6 @@ static bool hole_value(unsigned symbol, const struct insn *insns, unsigned count
   }
 }
 
-/* Of ModRM and SIB bytes. */
-enum { RM_SIB = 4, RM_NO_BASE = 5 };
-
 /* Makes a field of 32 bits one byte long, or none at all, where the value allows it; what follows moves up.
  * `form` is the ModRM byte or opcode that says so. Returns how many bytes that saves. */
 static unsigned shorten(const struct stencil_reloc *reloc, uint8_t *form, uint8_t *field, const uint8_t *end,
@@ -271,69 +268,6 @@ static void note_insn(const struct selected *piece) {
                                                     .host_flags = piece->host_flags};
 }
 
-const uint8_t host_register[GPR_COUNT] = {[GPR_EAX] = 0, [GPR_ECX] = 1, [GPR_EDX] = 2, [GPR_EBX] = 7,
-                                          [GPR_ESP] = 6, [GPR_EBP] = 8, [GPR_ESI] = 9, [GPR_EDI] = 12};
-enum { HOST_ZERO = 15, MODRM_REG = 0x38, SIB_NO_INDEX = 4 };
-
-unsigned write_address(uint8_t *modrm, unsigned reg, unsigned base, unsigned index, unsigned scale,
-                       uint32_t disp) {
-  enum { NO_DISP = 0, DISP8 = 0x40, DISP32 = 0x80 };
-  unsigned mod = DISP32, size = 1;
-  if (disp == 0 && (base & 7) != RM_NO_BASE)
-    mod = NO_DISP;
-  else if ((int32_t)disp == (int8_t)disp)
-    mod = DISP8;
-  bool sib = index != SIB_NO_INDEX || (base & 7) == RM_SIB;
-  modrm[0] = (uint8_t)(mod | reg | (sib ? RM_SIB : base & 7));
-  if (sib)
-    modrm[size++] = (uint8_t)(scale << 6 | (index & 7) << 3 | (base & 7));
-  memcpy(modrm + size, &disp, 4);
-  return size + (mod == DISP32 ? 4 : mod == DISP8 ? 1 : 0);
-}
-
-enum { REX = 0x40 }; /* with no bit set */
-
-/* The prefix byte with the high bits of base and index: REX is 0100WRXB; the second byte of VEX has R, X and
- * B inverted above the map's number (SDM vol. 2, 2.3.5), and R is never that of a guest's register. */
-static uint8_t with_high_bits(uint8_t prefix, unsigned base, unsigned index) {
-  enum { REX_B = 1, REX_X = 2, VEX_NOT_B = 0x20, VEX_NOT_X = 0x40 };
-  if ((prefix & 0xF0) == REX)
-    return (uint8_t)((prefix & ~(REX_B | REX_X)) | (base & 8 ? REX_B : 0) | (index & 8 ? REX_X : 0));
-  return (uint8_t)((prefix & ~(VEX_NOT_B | VEX_NOT_X)) | (base & 8 ? 0 : VEX_NOT_B) |
-                   (index & 8 ? 0 : VEX_NOT_X));
-}
-
-/* How far a stencil's code has moved: what is behind the REX prefix, and what is behind the operand. */
-struct shift {
-  int8_t rex, operand;
-};
-
-/* Where an offset in the stencil has come to. */
-static unsigned shifted(const struct stencil *stencil, struct shift shift, unsigned offset) {
-  return offset + (unsigned)(offset > stencil->memory.modrm ? shift.operand
-                             : offset > stencil->memory.rex ? shift.rex
-                                                            : 0);
-}
-
-/* The stencil's code with the guest's address in place of the temporary, which always has a REX prefix: that
- * goes if it is empty and need not be there. */
-static struct shift copy_with_address(uint8_t *code, const struct stencil *stencil,
-                                      const struct operand *address, uint32_t disp) {
-  const uint8_t *from = stencil_code_bytes(stencil);
-  unsigned modrm = stencil->memory.modrm, rex = stencil->memory.rex;
-  unsigned base = address->reg == REGISTER_NONE ? HOST_ZERO : host_register[address->reg];
-  unsigned index = address->index == REGISTER_NONE ? SIB_NO_INDEX : host_register[address->index];
-  memcpy(code, from, modrm);
-  code[rex] = with_high_bits(from[rex], base, index);
-  const unsigned gone = code[rex] == REX && stencil->flags & STENCIL_REX_MAY_GO ? 1 : 0;
-  memcpy(code + rex + 1 - gone, from + rex + 1, modrm - rex - 1);
-  uint8_t *const at = code + modrm - gone;
-  unsigned size =
-      write_address(at, from[modrm] & MODRM_REG, base, index, address->scale, address->has_disp ? disp : 0);
-  memcpy(at + size, from + modrm + 1, stencil->size - modrm - 1);
-  return (struct shift){(int8_t)-gone, (int8_t)(size - 1 - gone)};
-}
-
 /* lea adjust(%rsi),%esi: the host's flags stay as they are. */
 static void emit_adjust(int32_t adjust) {
   enum { LEA = 0x8D };
@@ -417,7 +351,7 @@ static void copy_stencil(const struct selected *piece, const struct block *block
   uint8_t *code = work.at, *end = code + stencil->size;
   struct shift shift = {0};
   if (piece->address) {
-    shift = copy_with_address(code, stencil, piece->address, piece->insn->disp);
+    shift = stencil_copy_with_address(code, stencil, piece->address, piece->insn->disp);
     end += shift.operand;
   } else {
     memcpy(code, stencil_code_bytes(stencil), stencil->size);
@@ -428,11 +362,12 @@ static void copy_stencil(const struct selected *piece, const struct block *block
   unsigned saved = 0, saved_before = 0, saved_at = 0;
   for (unsigned r = 0; r < stencil->reloc_count; r++) {
     const struct stencil_reloc *reloc = &stencil->reloc[r];
-    uint8_t *field = code + shifted(stencil, shift, reloc->offset) - saved;
+    uint8_t *field = code + stencil_shifted(stencil, shift, reloc->offset) - saved;
     uint32_t value;
     if (hole_value(reloc->symbol, piece->insn, piece->count, &value)) {
       unsigned form = reloc->offset - reloc->back;
-      uint8_t *form_at = code + shifted(stencil, shift, form) - (form > saved_at ? saved : saved_before);
+      uint8_t *form_at =
+          code + stencil_shifted(stencil, shift, form) - (form > saved_at ? saved : saved_before);
       value += (uint32_t)reloc->addend;
       unsigned less = shorten(reloc, form_at, field, end, value);
       if (less) {
@@ -455,7 +390,7 @@ static void copy_stencil(const struct selected *piece, const struct block *block
   for (unsigned r = 0; jumps_to_end && r < stencil->reloc_count; r++) {
     const struct stencil_reloc *reloc = &stencil->reloc[r];
     if (reloc->symbol == STENCIL_NEXT)
-      store_pc32(code + shifted(stencil, shift, reloc->offset), reloc->addend, code_address(end));
+      store_pc32(code + stencil_shifted(stencil, shift, reloc->offset), reloc->addend, code_address(end));
   }
   const struct insn *last = &piece->insn[piece->count - 1];
   if (insn_is_call(last))

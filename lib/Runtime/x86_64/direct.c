@@ -5,7 +5,7 @@
 #include <Zydis/Mnemonic.h>
 #include <string.h>
 
-enum { R10 = 10, R13 = 13, ZERO = 15, NO_INDEX = 4 };
+enum { R10 = 10, R13 = 13, ZERO = 15 };
 enum {
   GS = 0x65,
   OPERAND16 = 0x66,
@@ -314,14 +314,14 @@ static uint8_t *write_encoding(uint8_t *at, const struct insn *insn, const struc
   const struct operand *op = insn->form.op, *rm = e->rm < 0 ? NULL : &op[e->rm];
   const bool is_memory = rm && rm->kind == OPERAND_MEMORY;
   const unsigned reg = e->digit < 0 && rm ? host_number(&op[e->reg]) : rm ? (unsigned)e->digit : 0;
-  unsigned base = ZERO, index = NO_INDEX;
+  unsigned base = ZERO, index = SIB_NO_INDEX;
   uint8_t rex = 0;
   if (is_memory && rm->segment) {
     at = write_segment_base(at, rm);
     index = R10;
   } else if (is_memory) {
     base = rm->reg == REGISTER_NONE ? ZERO : host_register[rm->reg];
-    index = rm->index == REGISTER_NONE ? NO_INDEX : host_register[rm->index];
+    index = rm->index == REGISTER_NONE ? SIB_NO_INDEX : host_register[rm->index];
   } else if (rm) {
     base = host_number(rm);
   }
@@ -393,7 +393,7 @@ uint8_t *direct_write_load_carry(uint8_t *at) {
 
 /* disp(%esi) */
 static uint8_t *emit_stack(uint8_t *at, unsigned reg, int32_t disp) {
-  return at + write_address(at, (reg & 7) << 3, host_register[GPR_ESP], NO_INDEX, 0, (uint32_t)disp);
+  return at + write_address(at, (reg & 7) << 3, host_register[GPR_ESP], SIB_NO_INDEX, 0, (uint32_t)disp);
 }
 
 static uint8_t *write_adjustment(uint8_t *at, int32_t by) {
@@ -415,7 +415,7 @@ static uint8_t *write_target(uint8_t *at, const struct insn *insn, int32_t stack
   const struct operand *op = &insn->form.op[0];
   const bool is_memory = op->kind == OPERAND_MEMORY;
   const unsigned base = is_memory && op->reg == REGISTER_NONE ? ZERO : host_register[op->reg];
-  const unsigned index = is_memory && op->index != REGISTER_NONE ? host_register[op->index] : NO_INDEX;
+  const unsigned index = is_memory && op->index != REGISTER_NONE ? host_register[op->index] : SIB_NO_INDEX;
   if (is_memory)
     *at++ = ADDRESS32;
   at = EMIT(at, (uint8_t)(REX | REX_R | (base & 8 ? REX_B : 0) | (index & 8 ? REX_X : 0)), 0x8B);

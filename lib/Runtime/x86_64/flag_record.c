@@ -13,15 +13,6 @@ static uint8_t *emit_bytes(uint8_t *at, const void *bytes, size_t size) {
 }
 static uint8_t *emit32(uint8_t *at, uint32_t value) { return emit_bytes(at, &value, 4); }
 
-/* A register and [base + index * 2^scale + disp] behind the opcode; 4 is no index. */
-static uint8_t *emit_address(uint8_t *at, unsigned reg, unsigned base, unsigned index, unsigned scale,
-                             uint32_t disp) {
-  enum { MOD_DISP32 = 0x80, RM_SIB = 4 };
-  *at++ = (uint8_t)(MOD_DISP32 | (reg & 7) << 3 | RM_SIB);
-  *at++ = (uint8_t)(scale << 6 | (index & 7) << 3 | (base & 7));
-  return emit32(at, disp);
-}
-
 static uint8_t rex(unsigned reg, unsigned base, unsigned index) {
   return (uint8_t)(REX | (reg & 8 ? REX_R : 0) | (index & 8 ? REX_X : 0) | (base & 8 ? REX_B : 0));
 }
@@ -51,7 +42,7 @@ static uint8_t *emit_set(uint8_t *at, uint32_t offset, uint32_t value) {
 static uint8_t *emit_access(uint8_t *at, const struct insn *insn, const struct operand *op, int32_t stack) {
   uint32_t disp = op->has_disp ? insn->disp : 0;
   unsigned base = op->reg == REGISTER_NONE ? ZERO : host_register[op->reg];
-  unsigned index = op->index == REGISTER_NONE ? 4 : host_register[op->index];
+  unsigned index = op->index == REGISTER_NONE ? SIB_NO_INDEX : host_register[op->index];
   if (op->reg == GPR_ESP)
     disp += (uint32_t)stack;
   if (op->segment) {
@@ -67,7 +58,7 @@ static uint8_t *emit_access(uint8_t *at, const struct insn *insn, const struct o
     *at++ = 0x0F; /* movzx */
     *at++ = op->size == 2 ? 0xB7 : 0xB6;
   }
-  return emit_address(at, R10, base, index, op->scale, disp);
+  return at + write_address(at, (R10 & 7) << 3, base, index, op->segment ? 0 : op->scale, disp);
 }
 
 static uint8_t *emit_operand(uint8_t *at, const struct insn *insn, const struct operand *op, int32_t stack,

@@ -79,13 +79,11 @@ static enum operation operation_of(const struct insn *insn) {
   }
 }
 
-/* ah, ch, dh, bh are recorded with the register that they are part of. */
-static bool is_high_byte(const struct operand *op) { return op->kind == OPERAND_GPR && op->size == 1 && op->reg >= 4; }
-
 uint32_t flag_record_operation(const struct insn *insn) {
   const struct operand *op = insn->form.op;
   uint32_t number = operation_of(insn) | (uint32_t)__builtin_ctz(op[0].size) << SIZE_SHIFT;
-  number |= (is_high_byte(&op[0]) ? FIRST_HIGH : 0) | (is_high_byte(&op[1]) ? SECOND_HIGH : 0);
+  /* They are recorded with the register that they are part of. */
+  number |= (operand_is_high_byte(&op[0]) ? FIRST_HIGH : 0) | (operand_is_high_byte(&op[1]) ? SECOND_HIGH : 0);
   if (op[0].kind == OPERAND_GPR && op[1].kind == OPERAND_GPR && op[0].reg == op[1].reg)
     return number | SAME;
   if (op[1].kind != OPERAND_IMMEDIATE)

@@ -29,6 +29,12 @@ enum {
   FLAGS_ALL = 63,
 };
 
+/* Their bits in EFLAGS. */
+static inline uint32_t eflags_of(uint8_t flags) {
+  return (flags & FLAGS_C ? EFLAGS_CF : 0) | (flags & FLAGS_P ? EFLAGS_PF : 0) | (flags & FLAGS_A ? EFLAGS_AF : 0) |
+         (flags & FLAGS_Z ? EFLAGS_ZF : 0) | (flags & FLAGS_S ? EFLAGS_SF : 0) | (flags & FLAGS_O ? EFLAGS_OF : 0);
+}
+
 enum operand_kind {
   OPERAND_NONE,
   OPERAND_GPR,       /* reg: encoding number; with size 1, 4-7 are ah ch dh bh */
@@ -155,6 +161,16 @@ static inline bool insn_is_call(const struct insn *insn) {
 /* The whole register that a general register operand is part of. */
 static inline unsigned operand_whole_register(const struct operand *op) {
   return op->size == 1 ? op->reg & 3 : op->reg;
+}
+
+/* ah, ch, dh or bh. */
+static inline bool operand_is_high_byte(const struct operand *op) {
+  return op->kind == OPERAND_GPR && op->size == 1 && op->reg >= 4;
+}
+
+/* A constant operand (part of the form). */
+static inline uint32_t operand_constant(const struct insn *insn, unsigned i) {
+  return insn->form.constant >> 16 * insn->form.op[i].hole & 0xFFFF;
 }
 
 /* What decode met. */

@@ -143,10 +143,6 @@ LLVMValueRef operand_offset(struct lifter *l, const struct insn *insn, unsigned 
 static inline bool operand_is(const struct insn *insn, unsigned i, enum operand_kind kind) {
   return insn->form.op[i].kind == (unsigned)kind;
 }
-/* A constant operand (part of the form). */
-static inline uint32_t operand_constant(const struct insn *insn, unsigned i) {
-  return insn->form.constant >> 16 * insn->form.op[i].hole & 0xFFFF;
-}
 
 /* General registers by number and size in bytes (1: al cl dl bl ah ch dh bh). */
 LLVMValueRef gpr_read(struct lifter *l, unsigned reg, unsigned bytes);

@@ -413,7 +413,7 @@ static int restore_context(struct cpu_state *cpu, const struct guest_sigcontext 
   };
   memcpy(cpu->gpr, gpr, sizeof gpr);
   cpu->eip = from->eip;
-  cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~restored) | (from->eflags & restored));
+  cpu_change_eflags(cpu, restored, from->eflags);
   enum { RPL_USER = 3 };
   segment_load_or_clear(cpu, SEG_CS, (uint16_t)from->cs | RPL_USER);
   segment_load_or_clear(cpu, SEG_SS, (uint16_t)from->ss | RPL_USER);

@@ -170,4 +170,10 @@ static inline void cpu_set_eflags(struct cpu_state *cpu, uint32_t eflags) {
   cpu->flag_operation = 0;
 }
 
+/* Gives the bits of EFLAGS in `mask` the values that they have in `value`. There is no flag record any more.
+ */
+static inline void cpu_change_eflags(struct cpu_state *cpu, uint32_t mask, uint32_t value) {
+  cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~mask) | (value & mask));
+}
+
 #endif

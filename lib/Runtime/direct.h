@@ -31,6 +31,9 @@ uint8_t *direct_write_load_carry(uint8_t *at);
 /* --- Calls and returns, with guest ESP `stack` bytes above its register
  * ---------------------------------------- */
 
+/* Adds to the register of guest ESP, and leaves the host's flags as they are; the end. */
+uint8_t *direct_write_adjustment(uint8_t *at, int32_t by);
+
 /* Can the call or return be written? */
 bool direct_can_transfer(const struct insn *insn);
 

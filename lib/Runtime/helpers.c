@@ -136,7 +136,7 @@ static void push_flags(struct cpu_state *cpu, unsigned size) {
 /* What a pop of `size` bytes changes. */
 static void take_flags(struct cpu_state *cpu, uint32_t flags, unsigned size) {
   const uint32_t mask = size == 4 ? POPF_MASK : POPF_MASK & 0xFFFF;
-  cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~mask) | (flags & mask));
+  cpu_change_eflags(cpu, mask, flags);
 }
 
 static void pop_flags(struct cpu_state *cpu, unsigned size) {

@@ -40,14 +40,19 @@ static bool is_beside_state(ZyanI64 offset) {
   return offset == (ZyanI64)offsetof(struct cpu_state, helper_argument) || (offset >= note && offset < note + 8);
 }
 
-const char *stencil_check(const struct stencil_code *code) {
+bool stencil_decode(const struct stencil_code *code, unsigned at, ZydisDecodedInstruction *zi,
+                    ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT]) {
   ZydisDecoder decoder;
   ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code->code + at, code->size - at, zi, op));
+}
+
+const char *stencil_check(const struct stencil_code *code) {
   bool changed = false, exchanged = false;
   for (unsigned at = 0; at < code->size;) {
     ZydisDecodedInstruction zi;
     ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code->code + at, code->size - at, &zi, op)))
+    if (!stencil_decode(code, at, &zi, op))
       return "host code does not decode";
     at += zi.length;
     if (zi.meta.category == ZYDIS_CATEGORY_CALL) { /* a new beginning: the callee's state is whole */
@@ -95,12 +100,10 @@ bool stencil_changes_flags(const struct stencil_code *code) {
   for (unsigned r = 0; r < code->reloc_count; r++)
     if (code->reloc[r].symbol >= STENCIL_HELPER)
       return true;
-  ZydisDecoder decoder;
-  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
   for (unsigned at = 0; at < code->size;) {
     ZydisDecodedInstruction zi;
     ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code->code + at, code->size - at, &zi, op)))
+    if (!stencil_decode(code, at, &zi, op))
       return true;
     at += zi.length;
     const ZydisAccessedFlags *flags = zi.cpu_flags;

@@ -7,6 +7,7 @@
 #include "Runtime/jit_dump.h"
 #include "Runtime/stencil.h"
 
+#include <Zydis/Zydis.h>
 #include <elf.h>
 #include <llvm-c/Error.h>
 #include <llvm-c/TargetMachine.h>
@@ -65,6 +66,9 @@ LLVMMemoryBufferRef jit_make_object(const struct jit_emit *emit, LLVMModuleRef m
 
 /* --- jit_check.c -------------------------------------------------------------------------------------------- */
 
+/* The stencil's host instruction at offset `at`, with its operands. False: it does not decode. */
+bool stencil_decode(const struct stencil_code *code, unsigned at, ZydisDecodedInstruction *zi,
+                    ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT]);
 /* NULL if the stencil keeps the rules that precise faults need; else what it breaks. */
 const char *stencil_check(const struct stencil_code *code);
 /* Does it change the six flags of the host, or go to a helper, which looks for the guest's in the register

@@ -113,12 +113,10 @@ static bool has_low_byte(const ZydisDecodedInstruction *zi, const ZydisDecodedOp
 static struct stencil_memory memory_operand(const struct stencil_code *code, bool *rex_may_go) {
   const struct stencil_memory none = {0};
   struct stencil_memory found = none;
-  ZydisDecoder decoder;
-  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
   for (unsigned at = 0; at < code->size;) {
     ZydisDecodedInstruction zi;
     ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code->code + at, code->size - at, &zi, op)))
+    if (!stencil_decode(code, at, &zi, op))
       return none;
     if (zi.raw.imm[0].is_relative && !leads_out(code, at + zi.raw.imm[0].offset))
       return none;

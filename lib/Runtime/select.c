@@ -290,6 +290,12 @@ static void record_host_flags(void) {
   host_flags.unrecorded = 0;
 }
 
+/* What the pieces from number `first` on find in the host's register. */
+static void note_host_flags(unsigned first) {
+  for (unsigned p = first; p < out->count; p++)
+    out->piece[p].host_flags = host_flags.valid;
+}
+
 static void add_save(uint8_t flags) {
   if (flags)
     out->piece[out->count++] = (struct selected){.kind = SELECTED_SAVE, .save = flags};
@@ -318,8 +324,7 @@ static void account_for_stencils(unsigned first, const struct insn *insn, bool l
     save_before(first);
     forget_host_flags();
   }
-  for (unsigned p = first; p < out->count; p++)
-    out->piece[p].host_flags = host_flags.valid;
+  note_host_flags(first);
   if (insn->flags_changed)
     forget_host_flags(); /* they were another's */
 }
@@ -364,8 +369,7 @@ static void add_direct(const struct insn *insn, uint8_t live, enum flag_record r
                                                .stack = (int16_t)stack_offset,
                                                .count = 1,
                                                .starts = true};
-  for (unsigned p = first; p < out->count; p++)
-    out->piece[p].host_flags = host_flags.valid;
+  note_host_flags(first);
   host_flags.valid |= insn->flags_written;
   host_flags.dirty = (uint8_t)((host_flags.dirty & ~insn->flags_changed) | (insn->flags_changed & live));
   if (!insn->flags_changed)
@@ -414,7 +418,6 @@ static void select_block(const struct unit *unit, const struct block *block,
   for (unsigned i = block->first; i < end; i++) {
     const struct insn *insn = &unit->insn[i];
     const unsigned first = out->count;
-    const bool is_fusable = is_fused(unit, block, i);
     keep_host_flags(unit_live_before(unit, i));
     if (!missing.count)
       missing.first = i;
@@ -429,7 +432,7 @@ static void select_block(const struct unit *unit, const struct block *block,
       add_thunk(insn, reg);
     } else if (!in_haste && direct_can_transfer(insn)) {
       add_transfer(insn);
-    } else if (is_fusable) {
+    } else if (is_fused(unit, block, i)) {
       i++;
       select_insns(insn, 2, unit->record[i - 1] == FLAG_RECORD_VOID ? FLAGS_ALL : unit->live[i]);
     } else {

@@ -268,16 +268,6 @@ static void note_insn(const struct selected *piece) {
                                                     .host_flags = piece->host_flags};
 }
 
-/* lea adjust(%rsi),%esi: the host's flags stay as they are. */
-static void emit_adjust(int32_t adjust) {
-  enum { LEA = 0x8D };
-  const unsigned esp = host_register[GPR_ESP];
-  if (!adjust)
-    return;
-  *work.at++ = LEA;
-  work.at += write_address(work.at, esp << 3, esp, SIB_NO_INDEX, 0, (uint32_t)adjust);
-}
-
 /* In a unit with records: what the instruction at the piece's start needs of them. */
 static void emit_record(const struct selected *piece) {
   const unsigned i = insn_number(piece->eip);
@@ -410,7 +400,8 @@ static void copy_piece(const struct selected *piece, const struct block *block) 
     copy_stencil(piece, block);
     break;
   case SELECTED_ADJUST:
-    emit_adjust(piece->adjust);
+    if (piece->adjust)
+      work.at = direct_write_adjustment(work.at, piece->adjust);
     break;
   case SELECTED_DIRECT:
     write_direct(piece->insn, block);

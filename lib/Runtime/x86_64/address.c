@@ -1,11 +1,9 @@
 /* The guest's addresses in host instructions (SDM vol. 2, 2.1.5). */
-#include "Runtime/engine.h"
-
-#include <string.h>
+#include "Runtime/x86_64/emit.h"
 
 const uint8_t host_register[GPR_COUNT] = {[GPR_EAX] = 0, [GPR_ECX] = 1, [GPR_EDX] = 2, [GPR_EBX] = 7,
                                           [GPR_ESP] = 6, [GPR_EBP] = 8, [GPR_ESI] = 9, [GPR_EDI] = 12};
-enum { HOST_ZERO = 15, MODRM_REG = 0x38 };
+enum { MODRM_REG = 0x38 };
 
 unsigned write_address(uint8_t *modrm, unsigned reg, unsigned base, unsigned index, unsigned scale,
                        uint32_t disp) {
@@ -23,12 +21,10 @@ unsigned write_address(uint8_t *modrm, unsigned reg, unsigned base, unsigned ind
   return size + (mod == DISP32 ? 4 : mod == DISP8 ? 1 : 0);
 }
 
-enum { REX = 0x40 }; /* with no bit set */
-
 /* The prefix byte with the high bits of base and index: REX is 0100WRXB; the second byte of VEX has R, X and
  * B inverted above the map's number (SDM vol. 2, 2.3.5), and R is never that of a guest's register. */
 static uint8_t with_high_bits(uint8_t prefix, unsigned base, unsigned index) {
-  enum { REX_B = 1, REX_X = 2, VEX_NOT_B = 0x20, VEX_NOT_X = 0x40 };
+  enum { VEX_NOT_B = 0x20, VEX_NOT_X = 0x40 };
   if ((prefix & 0xF0) == REX)
     return (uint8_t)((prefix & ~(REX_B | REX_X)) | (base & 8 ? REX_B : 0) | (index & 8 ? REX_X : 0));
   return (uint8_t)((prefix & ~(VEX_NOT_B | VEX_NOT_X)) | (base & 8 ? 0 : VEX_NOT_B) |
@@ -46,8 +42,7 @@ struct shift stencil_copy_with_address(uint8_t *code, const struct stencil *sten
                                        const struct operand *address, uint32_t disp) {
   const uint8_t *from = stencil_code_bytes(stencil);
   unsigned modrm = stencil->memory.modrm, rex = stencil->memory.rex;
-  unsigned base = address->reg == REGISTER_NONE ? HOST_ZERO : host_register[address->reg];
-  unsigned index = address->index == REGISTER_NONE ? SIB_NO_INDEX : host_register[address->index];
+  unsigned base = host_base(address), index = host_index(address);
   memcpy(code, from, modrm);
   code[rex] = with_high_bits(from[rex], base, index);
   const unsigned gone = code[rex] == REX && stencil->flags & STENCIL_REX_MAY_GO ? 1 : 0;

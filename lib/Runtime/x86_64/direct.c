@@ -1,21 +1,10 @@
 /* Writing direct instructions (Runtime/direct.h). Encodings: SDM vol. 2. */
 #include "Runtime/direct.h"
-#include "Runtime/engine.h"
+#include "Runtime/x86_64/emit.h"
 
 #include <Zydis/Mnemonic.h>
-#include <string.h>
 
-enum { R10 = 10, R13 = 13, ZERO = 15 };
-enum {
-  GS = 0x65,
-  OPERAND16 = 0x66,
-  ADDRESS32 = 0x67,
-  ESCAPE = 0x0F,
-  REX = 0x40,
-  REX_R = 4,
-  REX_X = 2,
-  REX_B = 1
-};
+enum { ESCAPE = 0x0F };
 
 /* How an instruction is encoded: [0F] opcode, ModRM with a register or a digit and one of the operands,
  * perhaps an immediate. */
@@ -34,8 +23,9 @@ static bool is_immediate(const struct operand *op) {
   return op->kind == OPERAND_IMMEDIATE || op->kind == OPERAND_CONSTANT;
 }
 
-static uint32_t immediate_of(const struct insn *insn, const struct operand *op) {
-  return op->kind == OPERAND_IMMEDIATE ? insn->imm[op->hole] : insn->form.constant >> 16 * op->hole & 0xFFFF;
+static uint32_t immediate_of(const struct insn *insn, unsigned i) {
+  const struct operand *op = &insn->form.op[i];
+  return op->kind == OPERAND_IMMEDIATE ? insn->imm[op->hole] : operand_constant(insn, i);
 }
 
 /* --- The encoding of each ------------------------------------------------------------------------- */
@@ -54,7 +44,7 @@ static bool arithmetic(struct encoding *e, const struct insn *insn, unsigned dig
   const struct operand *op = insn->form.op;
   const uint8_t wide = op[0].size > 1;
   if (is_immediate(&op[1])) {
-    const uint32_t value = immediate_of(insn, &op[1]);
+    const uint32_t value = immediate_of(insn, 1);
     const bool is_byte = !wide || (int32_t)value == (int8_t)value;
     *e = (struct encoding){.opcode = is_byte && wide ? 0x83 : 0x80 | wide,
                            .digit = (int8_t)digit,
@@ -92,7 +82,7 @@ static bool shift(struct encoding *e, const struct insn *insn, int8_t digit) {
   const uint8_t wide = op[0].size > 1;
   if (is_gpr(&op[1]))
     *e = (struct encoding){.opcode = 0xD2 | wide, .digit = digit, .imm = -1};
-  else if (immediate_of(insn, &op[1]) == 1)
+  else if (immediate_of(insn, 1) == 1)
     *e = (struct encoding){.opcode = 0xD0 | wide, .digit = digit, .imm = -1};
   else
     *e = (struct encoding){.opcode = 0xC0 | wide, .digit = digit, .imm = 1, .imm_size = 1};
@@ -248,19 +238,16 @@ static uint16_t x87_opcode(unsigned mnemonic) {
 static unsigned host_number(const struct operand *op) {
   if (op->kind != OPERAND_GPR)
     return op->reg;
-  return op->size == 1 && op->reg >= 4 ? op->reg : host_register[op->reg];
+  return operand_is_high_byte(op) ? op->reg : host_register[op->reg];
 }
-
-static bool is_high_byte(const struct operand *op) { return is_gpr(op) && op->size == 1 && op->reg >= 4; }
 
 static bool needs_rex(const struct operand *op) {
   switch (op->kind) {
   case OPERAND_GPR:
-    return !is_high_byte(op) &&
+    return !operand_is_high_byte(op) &&
            (host_register[op->reg] >= 8 || (op->size == 1 && host_register[op->reg] >= 4));
   case OPERAND_MEMORY:
-    return op->reg == REGISTER_NONE || host_register[op->reg] >= 8 ||
-           (op->index != REGISTER_NONE && host_register[op->index] >= 8);
+    return host_base(op) >= 8 || host_index(op) >= 8;
   default:
     return false;
   }
@@ -287,28 +274,15 @@ bool direct_can(const struct insn *insn) {
     const struct operand *op = &insn->form.op[i];
     if (op->kind == OPERAND_MEMORY && !is_reachable(op))
       return false;
-    if (is_gpr(op) && (op->reg == REGISTER_TEMPORARY || (is_high_byte(op) && op->reg == 4 + GPR_EBX)))
+    if (is_gpr(op) && (op->reg == REGISTER_TEMPORARY || (operand_is_high_byte(op) && op->reg == 4 + GPR_EBX)))
       return false;
-    has_high_byte |= is_high_byte(op);
+    has_high_byte |= operand_is_high_byte(op);
     has_rex |= needs_rex(op);
   }
   return !(has_high_byte && has_rex);
 }
 
 /* --- Writing ------------------------------------------------------------------------------------------- */
-
-static uint8_t *emit(uint8_t *at, const void *bytes, size_t size) {
-  memcpy(at, bytes, size);
-  return at + size;
-}
-#define EMIT(at, ...) emit(at, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
-static uint8_t *emit32(uint8_t *at, uint32_t value) { return emit(at, &value, 4); }
-
-/* mov %gs:base of the segment,%r10 */
-static uint8_t *write_segment_base(uint8_t *at, const struct operand *op) {
-  at = EMIT(at, GS, REX | REX_R | REX_B, 0x8B, 0x80 | (R10 & 7) << 3 | (ZERO & 7));
-  return emit32(at, (uint32_t)CPU_GUARDED_BASE(op->segment - 1));
-}
 
 static uint8_t *write_encoding(uint8_t *at, const struct insn *insn, const struct encoding *e) {
   const struct operand *op = insn->form.op, *rm = e->rm < 0 ? NULL : &op[e->rm];
@@ -317,19 +291,19 @@ static uint8_t *write_encoding(uint8_t *at, const struct insn *insn, const struc
   unsigned base = ZERO, index = SIB_NO_INDEX;
   uint8_t rex = 0;
   if (is_memory && rm->segment) {
-    at = write_segment_base(at, rm);
+    at = emit_segment_base(at, rm);
     index = R10;
   } else if (is_memory) {
-    base = rm->reg == REGISTER_NONE ? ZERO : host_register[rm->reg];
-    index = rm->index == REGISTER_NONE ? SIB_NO_INDEX : host_register[rm->index];
+    base = host_base(rm);
+    index = host_index(rm);
   } else if (rm) {
     base = host_number(rm);
   }
   for (unsigned i = 0; i < 4; i++)
     if (needs_rex(&op[i]))
       rex = REX;
-  if (rm)
-    rex |= (reg & 8 ? REX | REX_R : 0) | (base & 8 ? REX | REX_B : 0) | (index & 8 ? REX | REX_X : 0);
+  if (rm && (reg | base | index) & 8)
+    rex = rex_prefix(reg, base, index);
   if (is_memory)
     *at++ = ADDRESS32;
   if (e->mandatory66 || (rm && op[e->reg].size == 2 && is_gpr(&op[e->reg]) && e->digit < 0) ||
@@ -345,7 +319,7 @@ static uint8_t *write_encoding(uint8_t *at, const struct insn *insn, const struc
                         rm->has_disp ? insn->disp : 0);
   else if (rm)
     *at++ = (uint8_t)(0xC0 | (reg & 7) << 3 | (base & 7));
-  const uint32_t immediate = e->imm < 0 ? 0 : immediate_of(insn, &op[e->imm]);
+  const uint32_t immediate = e->imm < 0 ? 0 : immediate_of(insn, (unsigned)e->imm);
   return e->imm < 0 ? at : emit(at, &immediate, e->imm_size);
 }
 
@@ -396,9 +370,10 @@ static uint8_t *emit_stack(uint8_t *at, unsigned reg, int32_t disp) {
   return at + write_address(at, (reg & 7) << 3, host_register[GPR_ESP], SIB_NO_INDEX, 0, (uint32_t)disp);
 }
 
-static uint8_t *write_adjustment(uint8_t *at, int32_t by) {
+/* lea by(%rsi),%esi */
+uint8_t *direct_write_adjustment(uint8_t *at, int32_t by) {
   return emit_stack(EMIT(at, 0x8D), host_register[GPR_ESP], by);
-} /* lea */
+}
 
 bool direct_can_transfer(const struct insn *insn) {
   const struct operand *op = &insn->form.op[0];
@@ -414,11 +389,10 @@ bool direct_can_transfer(const struct insn *insn) {
 static uint8_t *write_target(uint8_t *at, const struct insn *insn, int32_t stack) {
   const struct operand *op = &insn->form.op[0];
   const bool is_memory = op->kind == OPERAND_MEMORY;
-  const unsigned base = is_memory && op->reg == REGISTER_NONE ? ZERO : host_register[op->reg];
-  const unsigned index = is_memory && op->index != REGISTER_NONE ? host_register[op->index] : SIB_NO_INDEX;
+  const unsigned base = host_base(op), index = is_memory ? host_index(op) : SIB_NO_INDEX;
   if (is_memory)
     *at++ = ADDRESS32;
-  at = EMIT(at, (uint8_t)(REX | REX_R | (base & 8 ? REX_B : 0) | (index & 8 ? REX_X : 0)), 0x8B);
+  at = EMIT(at, rex_prefix(R13, base, index), 0x8B);
   if (!is_memory)
     return EMIT(at, (uint8_t)(0xC0 | (R13 & 7) << 3 | (base & 7)));
   const uint32_t disp = (op->has_disp ? insn->disp : 0) + (op->reg == GPR_ESP ? (uint32_t)stack : 0);
@@ -430,7 +404,7 @@ uint8_t *direct_write_call(uint8_t *at, const struct insn *insn, int32_t stack, 
   if (insn->flow == FLOW_CALL_INDIRECT)
     at = write_target(at, insn, stack);
   at = emit32(emit_stack(EMIT(at, ADDRESS32, 0xC7), 0, stack - 4), back); /* movl $back,stack-4(%esi) */
-  at = write_adjustment(at, stack - 4);
+  at = direct_write_adjustment(at, stack - 4);
   at = EMIT(at, 0xE8); /* call */
   *callee = at;
   at = emit32(EMIT(emit32(at, 0), REX | REX_B, 0x81, 0xC0 | 7 << 3 | (R13 & 7)), back); /* cmp $back,%r13d */
@@ -440,6 +414,6 @@ uint8_t *direct_write_call(uint8_t *at, const struct insn *insn, int32_t stack, 
 
 uint8_t *direct_write_return(uint8_t *at, int32_t stack, uint32_t released) {
   at = emit_stack(EMIT(at, ADDRESS32, REX | REX_R, 0x8B), R13, stack); /* mov stack(%esi),%r13d */
-  at = write_adjustment(at, stack + 4 + (int32_t)released);
+  at = direct_write_adjustment(at, stack + 4 + (int32_t)released);
   return EMIT(at, 0xC3);
 }

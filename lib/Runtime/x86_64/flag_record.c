@@ -1,57 +1,34 @@
 /* Writing and reading flag records (Frontend/flag_record.h). */
 #include "Frontend/flag_record.h"
-#include "Runtime/engine.h"
-
-#include <string.h>
-
-enum { R10 = 10, ZERO = 15 };
-enum { GS = 0x65, ADDRESS32 = 0x67, REX = 0x40, REX_R = 4, REX_X = 2, REX_B = 1 };
-
-static uint8_t *emit_bytes(uint8_t *at, const void *bytes, size_t size) {
-  memcpy(at, bytes, size);
-  return at + size;
-}
-static uint8_t *emit32(uint8_t *at, uint32_t value) { return emit_bytes(at, &value, 4); }
-
-static uint8_t rex(unsigned reg, unsigned base, unsigned index) {
-  return (uint8_t)(REX | (reg & 8 ? REX_R : 0) | (index & 8 ? REX_X : 0) | (base & 8 ? REX_B : 0));
-}
+#include "Runtime/x86_64/emit.h"
 
 _Static_assert(offsetof(struct cpu_state, flag_operand) + 8 <= INT8_MAX, "offsets of one byte");
 
 /* mov %reg,%gs:offset */
 static uint8_t *emit_store(uint8_t *at, unsigned reg, uint32_t offset) {
-  const uint8_t code[] = {GS, rex(reg, ZERO, 0), 0x89, (uint8_t)(0x40 | (reg & 7) << 3 | (ZERO & 7)),
-                          (uint8_t)offset};
-  return emit_bytes(at, code, sizeof code);
-}
-
-/* mov %gs:offset,%r10d */
-static uint8_t *emit_load(uint8_t *at, uint32_t offset) {
-  const uint8_t code[] = {GS, rex(R10, ZERO, 0), 0x8B, (R10 & 7) << 3 | 0x80 | (ZERO & 7)};
-  return emit32(emit_bytes(at, code, sizeof code), offset);
+  const uint8_t code[] = {GS, rex_prefix(reg, ZERO, SIB_NO_INDEX), 0x89,
+                          (uint8_t)(0x40 | (reg & 7) << 3 | (ZERO & 7)), (uint8_t)offset};
+  return emit(at, code, sizeof code);
 }
 
 /* movl $value,%gs:offset */
 static uint8_t *emit_set(uint8_t *at, uint32_t offset, uint32_t value) {
-  const uint8_t code[] = {GS, rex(0, ZERO, 0), 0xC7, 0x40 | (ZERO & 7), (uint8_t)offset};
-  return emit32(emit_bytes(at, code, sizeof code), value);
+  const uint8_t code[] = {GS, rex_prefix(0, ZERO, SIB_NO_INDEX), 0xC7, 0x40 | (ZERO & 7), (uint8_t)offset};
+  return emit32(emit(at, code, sizeof code), value);
 }
 
 /* The memory operand's value into r10, by an access like the instruction's own. */
 static uint8_t *emit_access(uint8_t *at, const struct insn *insn, const struct operand *op, int32_t stack) {
   uint32_t disp = op->has_disp ? insn->disp : 0;
-  unsigned base = op->reg == REGISTER_NONE ? ZERO : host_register[op->reg];
-  unsigned index = op->index == REGISTER_NONE ? SIB_NO_INDEX : host_register[op->index];
+  unsigned base = host_base(op), index = host_index(op);
   if (op->reg == GPR_ESP)
     disp += (uint32_t)stack;
   if (op->segment) {
-    const enum segment segment = (enum segment)(op->segment - 1);
-    at = emit_load(at, (uint32_t)CPU_GUARDED_BASE(segment));
+    at = emit_segment_base(at, op);
     index = R10;
   }
   *at++ = ADDRESS32;
-  *at++ = rex(R10, base, index);
+  *at++ = rex_prefix(R10, base, index);
   if (op->size == 4) {
     *at++ = 0x8B; /* mov */
   } else {
@@ -68,9 +45,9 @@ static uint8_t *emit_operand(uint8_t *at, const struct insn *insn, const struct 
   unsigned reg = operand_whole_register(op);
   if (reg != GPR_ESP || !stack)
     return emit_store(at, host_register[reg], offset);
-  const uint8_t lea[] = {rex(R10, host_register[GPR_ESP], 0), 0x8D,
+  const uint8_t lea[] = {rex_prefix(R10, host_register[GPR_ESP], SIB_NO_INDEX), 0x8D,
                          (uint8_t)(0x80 | (R10 & 7) << 3 | host_register[GPR_ESP])};
-  at = emit32(emit_bytes(at, lea, sizeof lea), (uint32_t)stack);
+  at = emit32(emit(at, lea, sizeof lea), (uint32_t)stack);
   return emit_store(at, R10, offset);
 }
 
@@ -93,27 +70,17 @@ uint8_t *flag_record_write(uint8_t *at, const struct insn *insn, int32_t stack) 
 
 uint8_t *flag_record_write_void(uint8_t *at) { return emit_set(at, offsetof(struct cpu_state, flag_operation), 0); }
 
-static const uint32_t all_flags = EFLAGS_CF | EFLAGS_PF | EFLAGS_AF | EFLAGS_ZF | EFLAGS_SF | EFLAGS_OF;
-
-static void show(struct cpu_state *cpu, uint32_t flags) {
-  if (!cpu->flag_operation)
-    return;
-  const uint32_t value = flag_record_eflags(cpu->flag_operation, cpu->flag_operand[0], cpu->flag_operand[1]);
-  cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~flags) | (value & flags));
+static void show(struct cpu_state *cpu, uint8_t flags) {
+  if (cpu->flag_operation)
+    cpu_change_eflags(cpu, eflags_of(flags),
+                      flag_record_eflags(cpu->flag_operation, cpu->flag_operand[0], cpu->flag_operand[1]));
 }
 
-void flag_record_read(struct cpu_state *cpu) { show(cpu, all_flags); }
+void flag_record_read(struct cpu_state *cpu) { show(cpu, FLAGS_ALL); }
 
 /* Before instructions that cannot fault the record may be an older one, and flags that are read are in their fields: only the
  * others are taken from it. */
 void flag_record_end(struct cpu_state *cpu) {
-  static const uint32_t bits[FLAG_COUNT] = {[FLAG_C] = EFLAGS_CF, [FLAG_P] = EFLAGS_PF, [FLAG_A] = EFLAGS_AF,
-                                            [FLAG_Z] = EFLAGS_ZF, [FLAG_S] = EFLAGS_SF, [FLAG_O] = EFLAGS_OF};
-  if (!cpu->flag_operation)
-    return;
-  const uint8_t newer = translate_newer_flags(cpu->eip);
-  uint32_t others = 0;
-  for (unsigned f = 0; f < FLAG_COUNT; f++)
-    others |= newer >> f & 1 ? 0 : bits[f];
-  show(cpu, others);
+  if (cpu->flag_operation)
+    show(cpu, FLAGS_ALL & (uint8_t)~translate_newer_flags(cpu->eip));
 }

@@ -80,8 +80,7 @@ static void take_comparison_flags(struct cpu_state *cpu, const greg_t *r) {
   bool compares = *pc == 0xA6 || *pc == 0xA7 || *pc == 0xAE || *pc == 0xAF; /* cmps, scas */
   if (!repeats || !compares || (uint32_t)r[REG_RCX] == (uint32_t)r[REG_R10])
     return;
-  const uint32_t flags = EFLAGS_CF | EFLAGS_PF | EFLAGS_AF | EFLAGS_ZF | EFLAGS_SF | EFLAGS_OF;
-  cpu_set_eflags(cpu, (cpu_eflags(cpu) & ~flags) | ((uint32_t)r[REG_EFL] & flags));
+  cpu_change_eflags(cpu, eflags_of(FLAGS_ALL), (uint32_t)r[REG_EFL]);
 }
 
 /* A gather that faults has loaded the elements before, and cleared their masks: C4, map 0F38, prefix 66,
@@ -140,16 +139,11 @@ static void take_ymm(struct cpu_state *cpu, const mcontext_t *context) {
     memset(cpu->ymm_high, 0, sizeof cpu->ymm_high);
 }
 
-/* Flags that are nowhere but in the host's EFLAGS. */
+/* Flags that are nowhere but in the host's EFLAGS. If all are, a record would be an older one. */
 static void take_host_flags(struct cpu_state *cpu, uint8_t flags, const greg_t *r) {
-  static const uint32_t bit[FLAG_COUNT] = {[FLAG_C] = EFLAGS_CF, [FLAG_P] = EFLAGS_PF, [FLAG_A] = EFLAGS_AF,
-                                           [FLAG_Z] = EFLAGS_ZF, [FLAG_S] = EFLAGS_SF, [FLAG_O] = EFLAGS_OF};
-  uint8_t *const field[FLAG_COUNT] = {&cpu->cf, &cpu->pf, &cpu->af, &cpu->zf, &cpu->sf, &cpu->of};
-  for (enum flag flag = 0; flag < FLAG_COUNT; flag++)
-    if (flags >> flag & 1)
-      *field[flag] = (r[REG_EFL] & bit[flag]) != 0;
-  if (flags == FLAGS_ALL)
-    cpu->flag_operation = 0; /* a record would be an older one */
+  const uint32_t operation = flags == FLAGS_ALL ? 0 : cpu->flag_operation;
+  cpu_change_eflags(cpu, eflags_of(flags), (uint32_t)r[REG_EFL]);
+  cpu->flag_operation = operation;
 }
 
 /* There, and at a region's returns, host registers have the state, as in stencils. */

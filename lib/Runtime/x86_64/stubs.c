@@ -1,22 +1,12 @@
 /* Small pieces of host code that are not the guest's: stubs, the jump-cache probe, exits.
  *
  * Registers as docs/guest-abi.md has them: r10 and r11 are free, r13d is eip. */
-#include "Runtime/engine.h"
 #include "Runtime/helpers.h"
-
-#include <string.h>
+#include "Runtime/x86_64/emit.h"
 
 static uintptr_t stubs[STENCIL_HELPER + HELPER_COUNT];
 
 uintptr_t stub_address(unsigned symbol) { return stubs[symbol]; }
-
-static uint8_t *emit(uint8_t *at, const void *bytes, size_t size) {
-  memcpy(at, bytes, size);
-  return at + size;
-}
-#define EMIT(at, ...) emit(at, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
-
-static uint8_t *emit32(uint8_t *at, uint32_t value) { return emit(at, &value, 4); }
 
 /* jmp *[rip + to the next 8 bytes that are aligned]; the bytes. For targets out of a displacement's reach. */
 static uint8_t *emit_far_jump(uint8_t *at, const void *target) {

@@ -701,18 +701,17 @@ static bool leaves_unit(const struct insn *last, const struct block *block) {
 /* Whose flags a fault may show: the last setters before anything that can fault, or before the unit is left. */
 static void find_records(struct work *work) {
   struct unit *unit = work->unit;
-  bool seen_in[UNIT_BLOCK_LIMIT] = {0}; /* at the block's start: a fault may show flags set before it */
   bool changed = true;
   while (changed) {
     changed = false;
     for (unsigned b = unit->block_count; b-- > 0;) {
-      const struct block *block = &unit->block[b];
+      struct block *block = &unit->block[b];
       const struct insn *last = &unit->insn[block->first + block->count - 1];
       bool seen = leaves_unit(last, block);
       if (block->taken >= 0)
-        seen |= seen_in[block->taken];
+        seen |= unit->block[block->taken].shows_flags;
       if (block->next >= 0)
-        seen |= seen_in[block->next];
+        seen |= unit->block[block->next].shows_flags;
       for (unsigned i = block->first + block->count; i-- > block->first;) {
         const struct insn *insn = &unit->insn[i];
         enum flag_record kind = flag_record_kind(insn);
@@ -721,10 +720,8 @@ static void find_records(struct work *work) {
           seen = false;
         seen |= insn->can_fault;
       }
-      if (seen != seen_in[b]) {
-        seen_in[b] = seen;
-        changed = true;
-      }
+      changed |= seen != block->shows_flags;
+      block->shows_flags = seen;
     }
   }
 }

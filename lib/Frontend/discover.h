@@ -31,6 +31,7 @@ struct block {
   bool leader;           /* may be entered from outside or by a jump */
   bool returns_by_jump;  /* it ends in a return that pops what the block has stored: a jump */
   bool changes_stack;    /* it gives ESP another value, and returns: perhaps a jump */
+  bool shows_flags; /* with options.records: a fault may show flags that were set before it */
   uint8_t live_taken, live_next; /* after a conditional jump: FLAGS_* that are read on each of its ways */
 };
 

@@ -265,11 +265,15 @@ static void add_transfer(const struct insn *insn) {
  * selection keeps account of which flags the host's register has. A place where it has some that are read
  * later is no entry. */
 
+/* For `unrecorded`: what has set them comes before the blocks being selected for. */
+enum { SET_BEFORE = UINT32_MAX };
+
 static struct {
-  uint8_t valid; /* FLAGS_* that it has */
+  uint8_t held;  /* FLAGS_* that it has */
+  uint8_t valid; /* those of them that somebody may look at */
   uint8_t dirty; /* those of them that the register file has not */
   uint8_t shown; /* those that a fault shows, though nobody reads them, and no record has (flag_record.h) */
-  unsigned unrecorded; /* the piece that has set them, all of them, and has no record, plus one; 0: there is
+  uint32_t unrecorded; /* the piece that has set them, all of them, and has no record, plus one; 0: there is
                           none */
 } host_flags;
 static bool goes_on; /* they are good for the next block, which is nobody's but this one's */
@@ -283,10 +287,59 @@ static void keep_host_flags(uint8_t live) {
   host_flags.dirty &= live | host_flags.shown;
 }
 
+/* --- … from block to block ---
+ *
+ * A block that is jumped to may find its flags in the host's register as well: it is carried to, if each jump
+ * and fall-through to it leaves there what is wanted. That is taken for granted of every block at first, and
+ * given up where one comes otherwise; then what has been selected on that assumption is selected anew. With
+ * records there is a second question, which is answered in the end: do the flags need a record too, because
+ * the host's register will be used for something else while a fault may still show them? */
+
+/* A way to a block that is carried to. */
+struct edge {
+  uint16_t from; /* the chain of blocks (below) */
+  uint16_t to;
+  uint32_t unrecorded; /* as above */
+  bool is_unsaved;     /* it leaves out to save flags that are read */
+};
+static struct {
+  struct edge edge[2 * UNIT_BLOCK_LIMIT];
+  unsigned count;
+  bool needs_record[UNIT_BLOCK_LIMIT]; /* what was set before the block needs a record */
+  uint16_t chain;                      /* the one being selected for */
+} edges;
+
+/* FLAGS_* that must be somewhere when the block begins. */
+static uint8_t flags_wanted(const struct unit *unit, int block) {
+  return unit->block[block].shows_flags ? FLAGS_ALL : unit_live_before(unit, unit->block[block].first);
+}
+
+/* Is there nothing to be saved or recorded on the way to the block? */
+static bool carries(const struct unit *unit, int block) {
+  if (block < 0 || !out->carried[block])
+    return block >= 0 && !in_haste && !flags_wanted(unit, block);
+  if (host_flags.shown || flags_wanted(unit, block) & (uint8_t)~host_flags.held) {
+    out->carried[block] = false;
+    return false;
+  }
+  const uint8_t live = unit_live_before(unit, unit->block[block].first);
+  edges.edge[edges.count++] = (struct edge){.from = edges.chain,
+                                            .to = (uint16_t)block,
+                                            .unrecorded = host_flags.unrecorded,
+                                            .is_unsaved = host_flags.dirty & live};
+  return true;
+}
+
 /* A fault could not find them in the host's register any more: they are recorded after all. */
+static void record_flags(uint32_t unrecorded, uint16_t chain) {
+  if (unrecorded == SET_BEFORE)
+    edges.needs_record[chain] = true;
+  else if (unrecorded)
+    out->piece[unrecorded - 1].unrecorded = false;
+}
+
 static void record_host_flags(void) {
-  if (host_flags.unrecorded)
-    out->piece[host_flags.unrecorded - 1].unrecorded = false;
+  record_flags(host_flags.unrecorded, edges.chain);
   host_flags.unrecorded = 0;
 }
 
@@ -348,7 +401,7 @@ static bool is_wanted_directly(const struct insn *insn, uint8_t live) {
 static void load_carry(void) {
   save_before(out->count);
   out->piece[out->count++] = (struct selected){.kind = SELECTED_LOAD_CARRY};
-  host_flags.valid = FLAGS_C;
+  host_flags.held = host_flags.valid = FLAGS_C;
   host_flags.dirty = 0;
 }
 
@@ -370,6 +423,7 @@ static void add_direct(const struct insn *insn, uint8_t live, enum flag_record r
                                                .count = 1,
                                                .starts = true};
   note_host_flags(first);
+  host_flags.held |= insn->flags_written;
   host_flags.valid |= insn->flags_written;
   host_flags.dirty = (uint8_t)((host_flags.dirty & ~insn->flags_changed) | (insn->flags_changed & live));
   if (!insn->flags_changed)
@@ -387,9 +441,11 @@ static void add_direct(const struct insn *insn, uint8_t live, enum flag_record r
 static void add_direct_branch(const struct unit *unit, const struct block *block, const struct insn *jump) {
   const struct block *next = block + 1;
   goes_on = block->next == next - unit->block && !next->leader;
-  record_host_flags();
-  const uint8_t taken = host_flags.dirty & (block->live_taken | host_flags.shown);
-  const uint8_t fallen = goes_on ? 0 : host_flags.dirty & (block->live_next | host_flags.shown);
+  const bool taken_carries = carries(unit, block->taken), next_carries = goes_on || carries(unit, block->next);
+  if (!taken_carries || !next_carries)
+    record_host_flags();
+  const uint8_t taken = taken_carries ? 0 : host_flags.dirty & (block->live_taken | host_flags.shown);
+  const uint8_t fallen = next_carries ? 0 : host_flags.dirty & (block->live_next | host_flags.shown);
   const uint8_t both = taken & fallen & (uint8_t)~FLAGS_A;
   add_save(both);
   host_flags.dirty &= (uint8_t)~both;
@@ -409,11 +465,47 @@ static bool is_fused(const struct unit *unit, const struct block *block, unsigne
          unit->record[i] != FLAG_RECORD_VOID_AFTER && shape_can_fuse(&unit->insn[i], &unit->insn[i + 1]);
 }
 
+/* Blocks may be carried to that are jumped to from within the unit only, by jumps that stay there. */
+static void find_carried(const struct unit *unit, bool may_carry) {
+  may_carry = may_carry && !in_haste && engine.options.tier != RUNTIME_TIER_REGION;
+  for (unsigned b = 0; b < unit->block_count; b++) {
+    const struct block *block = &unit->block[b];
+    out->carried[b] = may_carry && block->leader && unit->insn[block->first].eip != unit->entry &&
+                      flags_wanted(unit, (int)b);
+  }
+  for (unsigned i = 0; may_carry && i < unit->insn_count; i++)
+    for (unsigned b = 0; unit->insn[i].flow == FLOW_CALL && b < unit->block_count; b++)
+      if (unit->insn[unit->block[b].first].eip == unit->insn[i].target)
+        out->carried[b] = false;
+}
+
+/* What the block begins with. */
+static void enter_block(const struct unit *unit, unsigned b) {
+  forget_host_flags();
+  if (!out->carried[b])
+    return;
+  host_flags.held = host_flags.valid = flags_wanted(unit, (int)b);
+  host_flags.dirty = unit_live_before(unit, unit->block[b].first);
+  host_flags.unrecorded = unit->block[b].shows_flags ? SET_BEFORE : 0;
+}
+
+/* The end of a block that does not end in a direct branch. */
+static void leave_block(const struct unit *unit, const struct block *block) {
+  const struct insn *last = &unit->insn[block->first + block->count - 1];
+  const unsigned first = out->count;
+  const bool taken_carries = block->taken < 0 || carries(unit, block->taken);
+  if (!taken_carries || !carries(unit, block->next)) {
+    save_before(out->count);
+    forget_host_flags();
+  }
+  catch_up(insn_next(last));
+  note_host_flags(first);
+  forget_host_flags();
+}
+
 static void select_block(const struct unit *unit, const struct block *block,
                          const struct discover_options *options) {
   unsigned end = (unsigned)block->first + block->count, reg;
-  if (!goes_on)
-    forget_host_flags();
   goes_on = false;
   for (unsigned i = block->first; i < end; i++) {
     const struct insn *insn = &unit->insn[i];
@@ -422,11 +514,18 @@ static void select_block(const struct unit *unit, const struct block *block,
     if (!missing.count)
       missing.first = i;
     if (is_wanted_directly(insn, unit->live[i])) {
-      if (insn->flow == FLOW_CONDITIONAL)
-        add_direct_branch(unit, block, insn);
-      else
+      if (insn->flow != FLOW_CONDITIONAL) {
         add_direct(insn, unit->live[i], (enum flag_record)unit->record[i]);
-      continue;
+        continue;
+      }
+      add_direct_branch(unit, block, insn);
+      return;
+    }
+    if (insn->flow == FLOW_JUMP && carries(unit, block->taken)) {
+      select_insns(insn, 1, 0);
+      note_host_flags(first);
+      forget_host_flags();
+      return;
     }
     if (select_address_thunk(insn, options, &reg)) {
       add_thunk(insn, reg);
@@ -440,11 +539,97 @@ static void select_block(const struct unit *unit, const struct block *block,
     }
     account_for_stencils(first, insn, unit->insn[i].flow != FLOW_NEXT);
   }
-  if (!goes_on) {
-    save_before(out->count);
-    forget_host_flags();
+  leave_block(unit, block);
+}
+
+/* A chain is a block and those behind it that nobody else jumps to: flags may go from one to the next. */
+static unsigned chain_end(const struct unit *unit, unsigned b) {
+  for (b++; b < unit->block_count && !unit->block[b].leader; b++)
+    ;
+  return b;
+}
+
+static void select_chain(const struct unit *unit, unsigned b, const struct discover_options *options) {
+  const unsigned end = chain_end(unit, b);
+  edges.chain = (uint16_t)b;
+  edges.needs_record[b] = false;
+  enter_block(unit, b);
+  for (; b < end; b++) {
+    out->block_begin[b] = (uint16_t)out->count;
+    select_block(unit, &unit->block[b], options);
+    out->block_end[b] = (uint16_t)out->count;
   }
-  catch_up(insn_next(&unit->insn[end - 1]));
+  goes_on = false;
+}
+
+/* Forgets what was selected for the chain; its pieces stay where they are. */
+static void unselect_chain(unsigned begin, unsigned end) {
+  unsigned kept = 0;
+  for (unsigned e = 0; e < edges.count; e++)
+    if (edges.edge[e].from != begin)
+      edges.edge[kept++] = edges.edge[e];
+  edges.count = kept;
+  kept = 0;
+  for (unsigned d = 0; d < out->detour_count; d++)
+    if (out->detour[d].block < begin || out->detour[d].block >= end)
+      out->detour[kept++] = out->detour[d];
+  out->detour_count = kept;
+}
+
+/* Has the chain been selected for on an assumption that was given up? */
+static bool is_outdated(unsigned chain, bool was_carried) {
+  if (was_carried != out->carried[chain])
+    return true;
+  for (unsigned e = 0; e < edges.count; e++)
+    if (edges.edge[e].from == chain && edges.edge[e].is_unsaved && !out->carried[edges.edge[e].to])
+      return true;
+  return false;
+}
+
+/* Which flags that are carried need a record, too. */
+static void find_needed_records(void) {
+  bool changed = true;
+  while (changed) {
+    changed = false;
+    for (unsigned e = 0; e < edges.count; e++) {
+      struct edge *edge = &edges.edge[e];
+      if (!edge->unrecorded || (out->carried[edge->to] && !edges.needs_record[edge->to]))
+        continue;
+      record_flags(edge->unrecorded, edge->from);
+      edge->unrecorded = 0;
+      changed = true;
+    }
+  }
+}
+
+/* Does selecting once more for all of the unit fit behind what there is? */
+static bool has_room(const struct unit *unit) {
+  const unsigned most = SELECTED_PER_INSN * unit->insn_count;
+  return out->count + most <= SELECTED_LIMIT && out->extra_count + most <= SELECTED_LIMIT;
+}
+
+static void select_unit(const struct unit *unit, const struct discover_options *options, bool may_carry) {
+  bool was_carried[UNIT_BLOCK_LIMIT], outdated = true;
+  missing.count = out->count = out->extra_count = out->detour_count = 0;
+  edges.count = 0;
+  find_carried(unit, may_carry);
+  for (bool again = false; outdated; again = true) {
+    outdated = false;
+    for (unsigned b = 0, end; b < unit->block_count; b = end) {
+      end = chain_end(unit, b);
+      if (again && !is_outdated(b, was_carried[b]))
+        continue;
+      if (again && !has_room(unit)) {
+        select_unit(unit, options, false);
+        return;
+      }
+      unselect_chain(b, end);
+      was_carried[b] = out->carried[b];
+      select_chain(unit, b, options);
+      outdated = true;
+    }
+  }
+  find_needed_records();
 }
 
 unsigned select_stencils(struct selection *selection, const struct unit *unit,
@@ -454,12 +639,7 @@ unsigned select_stencils(struct selection *selection, const struct unit *unit,
   out = selection;
   in_haste = !options->follow;
   for (unsigned round = 0; round < ROUNDS; round++) {
-    missing.count = out->count = out->extra_count = out->detour_count = 0;
-    goes_on = false;
-    for (unsigned b = 0; b < unit->block_count; b++) {
-      select_block(unit, &unit->block[b], options);
-      out->block_end[b] = (uint16_t)out->count;
-    }
+    select_unit(unit, options, true);
     if (!missing.count)
       return unit->insn_count;
     if (!options->follow && missing.first)

@@ -39,12 +39,17 @@ struct detour {
   uint16_t block; /* that ends in the jump */
 };
 
-enum { SELECTED_LIMIT = 4 * UNIT_INSN_LIMIT };
+enum {
+  SELECTED_PER_INSN = 4, /* pieces for an instruction at most */
+  SELECTED_LIMIT = 2 * SELECTED_PER_INSN * UNIT_INSN_LIMIT /* a block may be selected for more than once */
+};
 
 struct selection {
   struct selected piece[SELECTED_LIMIT];
   unsigned count;
-  uint16_t block_end[UNIT_BLOCK_LIMIT]; /* index after the last piece of each block */
+  uint16_t block_begin[UNIT_BLOCK_LIMIT], block_end[UNIT_BLOCK_LIMIT]; /* each block's pieces */
+  bool carried[UNIT_BLOCK_LIMIT]; /* the block begins with flags in the host's register: who comes from elsewhere
+                                     must load them */
   struct detour detour[UNIT_BLOCK_LIMIT];
   unsigned detour_count;
   struct insn extra[SELECTED_LIMIT]; /* instructions that are not the unit's own */

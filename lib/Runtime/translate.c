@@ -37,6 +37,7 @@ static struct {
   struct fixup fixup[FIXUP_LIMIT];
   unsigned fixup_count;
   uint8_t *block_code[UNIT_BLOCK_LIMIT], *detour_code[UNIT_BLOCK_LIMIT];
+  uint8_t *entry_code[UNIT_BLOCK_LIMIT]; /* where those go that come to a block from outside */
   struct position block_position[UNIT_BLOCK_LIMIT + 1], detour_position[UNIT_BLOCK_LIMIT];
   bool positions_known; /* of all, and the blocks' end */
   bool has_short_jumps; /* ahead, by those positions */
@@ -549,7 +550,7 @@ static void emit_block(unsigned b) {
   work.block = b;
   work.block_code[b] = work.at;
   note_position(&work.block_position[b]);
-  for (unsigned i = b ? work.selection.block_end[b - 1] : 0; i < end; i++)
+  for (unsigned i = work.selection.block_begin[b]; i < end; i++)
     emit_piece(&work.selection.piece[i], block);
   end_insn();
   const struct insn *last = &work.unit.insn[block->first + block->count - 1];
@@ -688,6 +689,18 @@ static void emit_exits(void) {
   }
 }
 
+/* Where blocks are carried to, execution that comes from elsewhere first loads their flags. */
+static void emit_entries(void) {
+  const struct unit *unit = &work.unit;
+  for (unsigned b = 0; b < unit->block_count; b++) {
+    work.entry_code[b] = work.block_code[b];
+    if (!work.selection.carried[b])
+      continue;
+    work.entry_code[b] = work.at;
+    work.at = stub_write_entry(work.at, code_address(work.block_code[b]));
+  }
+}
+
 /* Large units are in the map with all leaders: execution may come to them from elsewhere. Small ones only
  * with their entry; where else they are entered shows when it is asked for (enter_known). */
 static enum place_kind place_kind_of(bool large) {
@@ -703,7 +716,7 @@ static void map_entries(guest_addr eip) {
   for (unsigned b = 0; work.large && b < unit->block_count; b++) {
     guest_addr leader = unit->insn[unit->block[b].first].eip;
     if (unit->block[b].leader && !unit_lookup_large(leader))
-      unit_map_insert(leader, code_address(work.block_code[b]), place_kind_of(true));
+      unit_map_insert(leader, code_address(work.entry_code[b]), place_kind_of(true));
   }
 }
 
@@ -789,6 +802,7 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
   emit_unit();
   uint8_t *body_end = work.at;
   emit_exits();
+  emit_entries();
   code_cache_close(work.at);
   struct code_unit unit = {.code = (const uint8_t *)code_address(work.code),
                            .code_size = (uint32_t)(work.at - work.code),

@@ -14,9 +14,17 @@
 #define ESI 24
 #define EDI 28
 #define EIP 32
+#define CF 36
+#define PF 37
+#define AF 38
+#define ZF 39
+#define SF 40
+#define OF 41
 #define DF 42
 #define EFLAGS_REST_2 46        /* bits 16-23 */
 #define EFLAGS_AC 0x40000
+#define FLAG_OPERATION 72
+#define FLAG_OPERANDS 76
 #define INTERRUPT 84
 #define XMM 96
 #define C_STACK 224
@@ -207,6 +215,75 @@ enter_helper:
         ret
 3:      movq %rax, %r11
         jmp enter_fresh
+
+/* To a block in r11 that finds its flags in EFLAGS, from where they are in the register file or in the
+ * flag record: whose number has these fields (Frontend/flag_record.c). */
+#define OPERATION 7
+#define SIZE_SHIFT 3
+#define FIRST_HIGH (1 << 5)
+#define SECOND_HIGH (1 << 6)
+#define IMMEDIATE (1 << 7)
+#define SAME (1 << 8)
+#define IMMEDIATE_SHIFT 16
+
+.macro COMPUTE operation size instruction first second
+        cmpl $\operation | \size << SIZE_SHIFT, %r13d
+        jne 1f
+        \instruction \second, \first
+        jmp *%r11
+1:
+.endm
+
+.macro COMPUTE_EACH size first second
+        COMPUTE 2 \size sub \first \second
+        COMPUTE 3 \size and \first \second
+        COMPUTE 1 \size add \first \second
+        COMPUTE 4 \size or \first \second
+        COMPUTE 5 \size xor \first \second
+.endm
+
+        .p2align 4
+        .globl enter_with_flags
+enter_with_flags:
+        movl %gs:FLAG_OPERATION, %r13d
+        testl %r13d, %r13d
+        jne 3f
+        movl %eax, %r10d        /* they come by AH: SF ZF 0 AF 0 PF 1 CF */
+        movzbl %gs:SF, %eax
+        addl %eax, %eax
+        orb %gs:ZF, %al
+        shll $2, %eax
+        orb %gs:AF, %al
+        shll $2, %eax
+        orb %gs:PF, %al
+        shll $2, %eax
+        orb %gs:CF, %al
+        movb %al, %ah
+        movb %gs:OF, %al
+        addb $0x7F, %al         /* overflows from 1 */
+        sahf
+        movl %r10d, %eax
+        jmp *%r11
+3:      movl %gs:FLAG_OPERANDS, %r10d
+        movl %gs:FLAG_OPERANDS+4, %r14d
+        testl $IMMEDIATE, %r13d
+        je 4f
+        movl %r13d, %r14d
+        sarl $IMMEDIATE_SHIFT, %r14d
+        jmp 5f
+4:      testl $SAME, %r13d
+        cmovnel %r10d, %r14d
+5:      testl $FIRST_HIGH, %r13d
+        je 6f
+        shrl $8, %r10d
+6:      testl $SECOND_HIGH, %r13d
+        je 7f
+        shrl $8, %r14d
+7:      andl $OPERATION | 3 << SIZE_SHIFT, %r13d
+        COMPUTE_EACH 2 %r10d %r14d
+        COMPUTE_EACH 0 %r10b %r14b
+        COMPUTE_EACH 1 %r10w %r14w
+        ud2
 
 /* A signal handler changed the context to go on here: the state is in the register file. */
         .globl enter_after_signal

@@ -253,7 +253,7 @@ static uint8_t live_at_return(const struct discover_options *options) {
 }
 
 /* At an indirect jump or call. With records nothing has to be in the register file there: who reads flags
- * gets them from the record (find_older_flags). */
+ * gets them from the record. */
 static uint8_t live_at_indirect(const struct work *work) { return work->options->records ? 0 : FLAGS_ALL; }
 
 /* Looks a few instructions deep from eip: the flags that are read there before they are written;
@@ -648,9 +648,11 @@ static void forget_address_flags(struct work *work) {
       const bool may_jump = unit->insn[i].flow == FLOW_RETURN && block->changes_stack && !work->options->records;
       if (!jumps && !may_jump)
         continue;
+      const struct operand *target = &unit->insn[i].form.op[0];
       unsigned writer = i - 1;
       while (writer > block->first && !unit->insn[writer].flags_changed && !unit->insn[writer].flags_read &&
              unit->insn[writer].flow == FLOW_NEXT &&
+             !(target->kind == OPERAND_GPR && !leaves_alone(&unit->insn[writer], target->reg)) &&
              !(work->options->precise && unit->insn[writer].can_fault))
         writer--;
       if (unit->live[writer] && unit->insn[writer].flags_written == FLAGS_ALL &&
@@ -659,27 +661,6 @@ static void forget_address_flags(struct work *work) {
           !(work->options->precise && unit->insn[i].can_fault) && leads_out_of_sight(work, &unit->insn[i]))
         memset(&unit->live[writer], 0, i - writer);
     }
-  }
-}
-
-/* Are all flags in the register file at instruction i of the block? As far as the block tells. */
-static bool has_all_flags(const struct unit *unit, const struct block *block, unsigned i) {
-  while (i-- > block->first) {
-    const enum flag_record kind = flag_record_kind(&unit->insn[i]);
-    if (kind != FLAG_RECORD_NONE)
-      return flag_record_is_void(kind) || unit->live[i] == FLAGS_ALL;
-    if (insn_is_call(&unit->insn[i]))
-      return false;
-  }
-  return false;
-}
-
-static void find_older_flags(struct unit *unit) {
-  for (unsigned b = 0; b < unit->block_count; b++) {
-    const struct block *block = &unit->block[b];
-    for (unsigned i = block->first; i < (unsigned)block->first + block->count; i++)
-      if (unit->insn[i].flow == FLOW_JUMP_INDIRECT || unit->insn[i].flow == FLOW_CALL_INDIRECT)
-        unit->older[i] = !has_all_flags(unit, block, i);
   }
 }
 
@@ -793,7 +774,6 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
     return false;
   memset(unit->live, 0, work.count);
   memset(unit->record, FLAG_RECORD_NONE, work.count);
-  memset(unit->older, 0, work.count);
   memset(unit->reads_return, 0, work.count);
   if (!make_blocks(&work)) {
     struct discover_options stretch = *options;
@@ -807,7 +787,5 @@ bool discover(struct unit *unit, guest_addr entry, const struct discover_options
   find_liveness(&work);
   find_branch_liveness(&work);
   forget_address_flags(&work);
-  if (options->records)
-    find_older_flags(unit);
   return true;
 }

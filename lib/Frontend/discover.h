@@ -42,10 +42,9 @@ struct unit {
   struct insn insn[UNIT_INSN_LIMIT];
   uint8_t live[UNIT_INSN_LIMIT]; /* FLAGS_* that are read after the instruction */
   uint8_t record[UNIT_INSN_LIMIT]; /* enum flag_record; with options.records */
-  /* With options.records: at indirect jumps and calls, flags may be older than the record; at calls, code
-   * behind them reads flags, or leaves some as they were, which have to be taken out of the record when the
-   * callee has returned. */
-  bool older[UNIT_INSN_LIMIT], reads_return[UNIT_INSN_LIMIT];
+  /* With options.records: at calls, code behind them reads flags, or leaves some as they were, which have to be
+   * taken out of the record when the callee has returned. */
+  bool reads_return[UNIT_INSN_LIMIT];
   struct block block[UNIT_BLOCK_LIMIT];
   uint8_t needs_return_flags; /* FLAGS_*: code after a call reads them, and return_flags lacks them */
   bool fetch_fault;        /* the last instruction of some block could not be fetched whole: at … */

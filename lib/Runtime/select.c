@@ -494,7 +494,8 @@ static void leave_block(const struct unit *unit, const struct block *block) {
   const struct insn *last = &unit->insn[block->first + block->count - 1];
   const unsigned first = out->count;
   const bool taken_carries = block->taken < 0 || carries(unit, block->taken);
-  if (!taken_carries || !carries(unit, block->next)) {
+  const bool next_carries = carries(unit, block->next);
+  if (!taken_carries || !next_carries) {
     save_before(out->count);
     forget_host_flags();
   }

@@ -226,10 +226,9 @@ static unsigned insn_number(guest_addr eip) {
   return work.unit.insn[low].eip == eip ? low : work.unit.insn_count;
 }
 
-/* At the indirect jump or call. */
-static enum probe_flags flags_at(const struct insn *transfer) {
-  const unsigned i = work.options.records ? insn_number(transfer->eip) : work.unit.insn_count;
-  return i < work.unit.insn_count && work.unit.older[i] ? PROBE_FLAGS_OLDER : PROBE_FLAGS_KEPT;
+/* At indirect jumps and calls. With records whoever came to the code before may have brought older flags. */
+static enum probe_flags probe_flags(void) {
+  return work.options.records ? PROBE_FLAGS_OLDER : PROBE_FLAGS_KEPT;
 }
 
 /* A jump of the stencil's: to the branch's target, a callee, a stub. */
@@ -249,7 +248,7 @@ static void patch_jump(const struct stencil_reloc *reloc, uint8_t *field, const 
                    last->target, true);
     return;
   case STENCIL_DISPATCH:
-    add_fixup(field, reloc->addend, TO_PROBE, flags_at(last));
+    add_fixup(field, reloc->addend, TO_PROBE, probe_flags());
     return;
   default:
     store_pc32(field, reloc->addend, stub_address(reloc->symbol));
@@ -294,7 +293,7 @@ static void end_insn(void) {
  * where the resolver was called from. */
 static uint8_t *turn_return(uint8_t *end) {
   enum { RETURN = 0xC3 };
-  return end[-1] == RETURN ? stub_write_probe(end - 1, PROBE_FLAGS_KEPT) : end;
+  return end[-1] == RETURN ? stub_write_probe(end - 1, probe_flags()) : end;
 }
 
 /* The jump at the end of a piece, whose displacement is the last thing; the piece's end. */
@@ -388,7 +387,7 @@ static void copy_stencil(const struct selected *piece, const struct block *block
     work.show_flags_after = reads_return(last);
   if (last->flow == FLOW_RETURN && block->returns_by_jump)
     end = turn_return(end);
-  work.at = probe ? stub_write_probe(end - 5, flags_at(last)) : end;
+  work.at = probe ? stub_write_probe(end - 5, probe_flags()) : end;
 }
 
 static void copy_piece(const struct selected *piece, const struct block *block) {

@@ -359,8 +359,9 @@ uint8_t *stub_write_frame_probe(uint8_t *at, uint32_t frame_size);
 /* An exit: the jump to its target, the way there through the slot, and one that counts. at + 1 is aligned to 4
  * bytes. */
 uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts);
-/* The way to a block at host address `target` that begins with flags in EFLAGS, for who has them elsewhere. */
-uint8_t *stub_write_entry(uint8_t *at, uintptr_t target);
+/* The way to a block at host address `target` that begins with flags in EFLAGS, for who has them elsewhere: all of them in the
+ * record, if there is one, or what is read of them in the register file. */
+uint8_t *stub_write_entry(uint8_t *at, uintptr_t target, bool recorded);
 /* eip to r13d, and a jump to the helper. */
 uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper);
 /* A call of the helper, where r13d is eip. */
@@ -412,7 +413,7 @@ int signals_init(void);
 /* enter.S */
 _Noreturn void enter_guest(struct cpu_state *cpu, uintptr_t host);
 extern const char enter_link[], enter_dispatch_miss[], enter_return_miss[], enter_leave[], enter_helper[], enter_with_flags[],
-    enter_after_signal[];
+    enter_with_record[], enter_after_signal[];
 extern const char enter_text_start[], enter_text_end[];
 
 #endif

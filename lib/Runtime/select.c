@@ -18,6 +18,7 @@
 static struct selection *out;
 static int32_t stack_offset; /* what guest ESP is above its register, where selection has come to */
 static bool in_haste;        /* for code that may run once */
+static bool has_records;     /* of flags that a fault may show (flag_record.h) */
 
 /* --- Pieces ----------------------------------------------------------------------------------------- */
 
@@ -273,6 +274,7 @@ static struct {
   uint8_t valid; /* those of them that somebody may look at */
   uint8_t dirty; /* those of them that the register file has not */
   uint8_t shown; /* those that a fault shows, though nobody reads them, and no record has (flag_record.h) */
+  bool inherited; /* they are as the first of the blocks being selected for was entered with them */
   uint32_t unrecorded; /* the piece that has set them, all of them, and has no record, plus one; 0: there is
                           none */
 } host_flags;
@@ -280,9 +282,10 @@ static bool goes_on; /* they are good for the next block, which is nobody's but 
 
 static void forget_host_flags(void) { memset(&host_flags, 0, sizeof host_flags); }
 
-/* Of the flags that it has those are left that somebody may look at, when `live` are read. */
+/* Of the flags that it has those are left that somebody may look at, when `live` are read: with records, all if
+ * it has all, for a block that comes may need them there. */
 static void keep_host_flags(uint8_t live) {
-  if (!host_flags.unrecorded)
+  if (!has_records || host_flags.held != FLAGS_ALL)
     host_flags.valid &= live | host_flags.shown;
   host_flags.dirty &= live | host_flags.shown;
 }
@@ -301,6 +304,7 @@ struct edge {
   uint16_t to;
   uint32_t unrecorded; /* as above */
   bool is_unsaved;     /* it leaves out to save flags that are read */
+  bool inherited;      /* it hands on what came to its own block */
 };
 static struct {
   struct edge edge[2 * UNIT_BLOCK_LIMIT];
@@ -326,6 +330,7 @@ static bool carries(const struct unit *unit, int block) {
   edges.edge[edges.count++] = (struct edge){.from = edges.chain,
                                             .to = (uint16_t)block,
                                             .unrecorded = host_flags.unrecorded,
+                                            .inherited = host_flags.inherited,
                                             .is_unsaved = host_flags.dirty & live};
   return true;
 }
@@ -346,7 +351,7 @@ static void record_host_flags(void) {
 /* What the pieces from number `first` on find in the host's register. */
 static void note_host_flags(unsigned first) {
   for (unsigned p = first; p < out->count; p++)
-    out->piece[p].host_flags = host_flags.valid;
+    out->piece[p].host_flags = host_flags.valid, out->piece[p].inherits = host_flags.inherited;
 }
 
 static void add_save(uint8_t flags) {
@@ -428,6 +433,7 @@ static void add_direct(const struct insn *insn, uint8_t live, enum flag_record r
   host_flags.dirty = (uint8_t)((host_flags.dirty & ~insn->flags_changed) | (insn->flags_changed & live));
   if (!insn->flags_changed)
     return;
+  host_flags.inherited = false;
   if (flag_record_is_void(record))
     host_flags.shown = FLAGS_ALL;
   else
@@ -484,6 +490,7 @@ static void enter_block(const struct unit *unit, unsigned b) {
   forget_host_flags();
   if (!out->carried[b])
     return;
+  host_flags.inherited = true;
   host_flags.held = host_flags.valid = flags_wanted(unit, (int)b);
   host_flags.dirty = unit_live_before(unit, unit->block[b].first);
   host_flags.unrecorded = unit->block[b].shows_flags ? SET_BEFORE : 0;
@@ -603,6 +610,32 @@ static void find_needed_records(void) {
   }
 }
 
+/* Blocks that were carried to, but do without: what a fault shows has a record, and nothing is read. Nobody need load flags
+ * for them. */
+static void find_independent(const struct unit *unit) {
+  bool needs[UNIT_BLOCK_LIMIT], changed = true;
+  for (unsigned b = 0; b < unit->block_count; b++)
+    needs[b] = out->carried[b] && (unit_live_before(unit, unit->block[b].first) || !edges.needs_record[b]);
+  while (changed) {
+    changed = false;
+    for (unsigned e = 0; e < edges.count; e++) {
+      const struct edge *edge = &edges.edge[e];
+      if (!edge->inherited || !needs[edge->to] || needs[edge->from])
+        continue;
+      needs[edge->from] = changed = true;
+    }
+  }
+  for (unsigned b = 0, end; b < unit->block_count; b = end) {
+    end = chain_end(unit, b);
+    if (!out->carried[b] || needs[b])
+      continue;
+    out->carried[b] = false;
+    for (unsigned p = out->block_begin[b]; p < out->block_end[end - 1]; p++)
+      if (out->piece[p].inherits)
+        out->piece[p].host_flags = 0;
+  }
+}
+
 /* Does selecting once more for all of the unit fit behind what there is? */
 static bool has_room(const struct unit *unit) {
   const unsigned most = SELECTED_PER_INSN * unit->insn_count;
@@ -631,6 +664,7 @@ static void select_unit(const struct unit *unit, const struct discover_options *
     }
   }
   find_needed_records();
+  find_independent(unit);
 }
 
 unsigned select_stencils(struct selection *selection, const struct unit *unit,
@@ -639,6 +673,7 @@ unsigned select_stencils(struct selection *selection, const struct unit *unit,
   enum { ROUNDS = 6 };
   out = selection;
   in_haste = !options->follow;
+  has_records = options->records;
   for (unsigned round = 0; round < ROUNDS; round++) {
     select_unit(unit, options, true);
     if (!missing.count)

@@ -29,6 +29,7 @@ struct selected {
   uint8_t host_flags; /* FLAGS_* that are the host's at its start, and are read later */
   uint8_t save;       /* SELECTED_SAVE: FLAGS_* */
   bool starts; /* the first of its instruction */
+  bool inherits;   /* … as the block was entered with them */
   bool unrecorded; /* SELECTED_DIRECT: the instruction has no flag record, as the host's flags are its own
                       till others are set */
 };
@@ -48,8 +49,8 @@ struct selection {
   struct selected piece[SELECTED_LIMIT];
   unsigned count;
   uint16_t block_begin[UNIT_BLOCK_LIMIT], block_end[UNIT_BLOCK_LIMIT]; /* each block's pieces */
-  bool carried[UNIT_BLOCK_LIMIT]; /* the block begins with flags in the host's register: who comes from elsewhere
-                                     must load them */
+  bool carried[UNIT_BLOCK_LIMIT]; /* the block must find flags in the host's register: who comes from elsewhere loads
+                                     them */
   struct detour detour[UNIT_BLOCK_LIMIT];
   unsigned detour_count;
   struct insn extra[SELECTED_LIMIT]; /* instructions that are not the unit's own */

@@ -696,7 +696,7 @@ static void emit_entries(void) {
     if (!work.selection.carried[b])
       continue;
     work.entry_code[b] = work.at;
-    work.at = stub_write_entry(work.at, code_address(work.block_code[b]));
+    work.at = stub_write_entry(work.at, code_address(work.block_code[b]), unit->block[b].shows_flags);
   }
 }
 

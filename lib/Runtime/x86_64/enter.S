@@ -216,8 +216,8 @@ enter_helper:
 3:      movq %rax, %r11
         jmp enter_fresh
 
-/* To a block in r11 that finds its flags in EFLAGS, from where they are in the register file or in the
- * flag record: whose number has these fields (Frontend/flag_record.c). */
+/* To a block in r11 that finds its flags in EFLAGS. Those that it reads come from the register file; those that a
+ * fault may show, from the flag record, if there is one, whose number has these fields (Frontend/flag_record.c). */
 #define OPERATION 7
 #define SIZE_SHIFT 3
 #define FIRST_HIGH (1 << 5)
@@ -243,11 +243,13 @@ enter_helper:
 .endm
 
         .p2align 4
-        .globl enter_with_flags
-enter_with_flags:
+        .globl enter_with_record
+enter_with_record:
         movl %gs:FLAG_OPERATION, %r13d
         testl %r13d, %r13d
         jne 3f
+        .globl enter_with_flags
+enter_with_flags:
         movl %eax, %r10d        /* they come by AH: SF ZF 0 AF 0 PF 1 CF */
         movzbl %gs:SF, %eax
         addl %eax, %eax

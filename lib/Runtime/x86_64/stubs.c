@@ -25,7 +25,7 @@ static uint8_t *emit_near_jump(uint8_t *at, uintptr_t target) {
 uint8_t *stub_write_jump(uint8_t *at, uintptr_t target) { return emit_near_jump(at, target); }
 
 /* second_stub: the target's other places, by whether flags may be older. */
-static uintptr_t slot_stub, second_stub[2], return_second_stub, flags_stub;
+static uintptr_t slot_stub, second_stub[2], return_second_stub, flags_stub[2];
 
 static uint8_t *emit_jump_if_not(uint8_t *at, uintptr_t target) {
   at = EMIT(at, 0x0F, 0x85); /* jne target */
@@ -105,10 +105,10 @@ uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts) {
   return at;
 }
 
-uint8_t *stub_write_entry(uint8_t *at, uintptr_t target) {
+uint8_t *stub_write_entry(uint8_t *at, uintptr_t target, bool recorded) {
   at = EMIT(at, 0x4C, 0x8D, 0x1D); /* lea target(%rip),%r11 */
   at = emit_rip32(at, (const void *)target);
-  return emit_near_jump(at, flags_stub);
+  return emit_near_jump(at, flags_stub[recorded]);
 }
 
 uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper) {
@@ -134,8 +134,10 @@ void stubs_init(void) {
   at = emit_far_jump(at, enter_dispatch_miss);
   stubs[STENCIL_LEAVE] = code_address(at);
   at = emit_far_jump(at, enter_leave);
-  flags_stub = code_address(at);
+  flags_stub[false] = code_address(at);
   at = emit_far_jump(at, enter_with_flags);
+  flags_stub[true] = code_address(at);
+  at = emit_far_jump(at, enter_with_record);
   const uintptr_t return_miss = code_address(at);
   at = emit_far_jump(at, enter_return_miss);
   for (unsigned flags = 0; flags < 2; flags++)

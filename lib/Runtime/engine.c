@@ -254,7 +254,7 @@ static uintptr_t resume(struct cpu_state *cpu, enum wanted wanted) {
     bool careful = careful_wanted(cpu);
     uintptr_t host = careful               ? careful_code(cpu, wanted == WANT_ONCE, &fault)
                      : wanted == WANT_ONCE ? translate_once(cpu->eip, NULL, &fault)
-                                           : translate(cpu->eip, wanted == WANT_HOT, &fault);
+                                           : translate(cpu, wanted == WANT_HOT, &fault);
     if (host && wanted == WANT_CACHED && !careful)
       host = cache_jump(cpu, cpu->eip, host);
     engine_unlock();

@@ -175,14 +175,17 @@ bool fetch_depend(struct fetch *fetch, uint32_t page);
 /* jump_tables.c: flags that the code reads which a table of addresses at a constant place leads to, FLAGS_ALL if that cannot be told. The
  * table's pages become such as what is made of *fetch depends on. Engine lock held. */
 uint8_t jump_table_flags(guest_addr address, struct fetch *fetch);
+/* jump_guess.c: where the indirect jump leads that the unit begins with, with the registers as they are in *cpu; 0 if it begins
+ * otherwise, or that cannot be told. Engine lock held. */
+guest_addr jump_guess(const struct unit *unit, const struct cpu_state *cpu);
 /* As discover_options wants it; context is a struct fetch. */
 size_t fetch_code(void *context, guest_addr eip, const uint8_t **bytes);
 
 /* --- translate.c, translate_block.c ----------------------------------------------------------------------- */
 
-/* Host code for eip, translated if need be: for hot code as a large unit, else as a small one. 0 if the bytes at eip cannot be fetched, with
- * *fault set to the address. Engine lock held. */
-uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault);
+/* Host code for cpu->eip, translated if need be: for hot code as a large unit, else as a small one. 0 if the bytes there cannot be fetched,
+ * with *fault set to the address. Engine lock held. */
+uintptr_t translate(const struct cpu_state *cpu, bool hot, guest_addr *fault);
 /* An exit that leads to eip, for jumps from elsewhere than a unit. */
 uintptr_t translate_exit(guest_addr eip);
 /* Flags that may be newer in the register file than in the record, between any two instructions; those that nobody reads are as old. */
@@ -352,6 +355,8 @@ void engine_forget_jump(struct cpu_state *cpu, struct jump_cache_entry *entry);
 enum { PROBE_SIZE = 64 };
 enum probe_flags { PROBE_FLAGS_KEPT, PROBE_FLAGS_OLDER };
 uint8_t *stub_write_probe(uint8_t *at, enum probe_flags flags);
+/* A jump, its displacement left open at its end, if r13d is eip. */
+uint8_t *stub_write_comparison(uint8_t *at, guest_addr eip);
 /* What a region begins with: touches the host stack that it will need, frame_size bytes of it, so that the fault there
  * is here, where everything is in its place. */
 enum { FRAME_PROBE_SIZE = 7 };

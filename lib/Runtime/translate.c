@@ -46,6 +46,7 @@ static struct {
   uint32_t slack;
   struct unit_insn insn[SELECTED_LIMIT];
   unsigned insn_count, ordered_count;
+  guest_addr guess; /* where the indirect jump leads that the unit begins with; 0: none, or unknown */
   uint8_t *code, *at;
   unsigned block; /* being emitted, or the last one */
   bool void_after; /* behind the instruction being emitted there is no flag record any more */
@@ -81,6 +82,8 @@ static int block_at(guest_addr eip) {
       return (int)b;
   return -1;
 }
+
+static unsigned entry_block(void) { return (unsigned)block_at(work.unit.entry); }
 
 /* Where the jump, or call, that leads to the unit's block goes; -1 for a way out. Where there are regions a
  * loop's jump back is a way out, too, though it leads in again: it is counted, and comes to lead to the
@@ -332,6 +335,15 @@ static void write_return(const struct selected *piece, const struct block *block
     work.at = turn_return(work.at);
 }
 
+/* To eip in r13d: by the jump cache, but for where it is likely to lead. */
+static uint8_t *write_indirect_jump(uint8_t *at, const struct insn *jump) {
+  if (work.guess && jump->flow == FLOW_JUMP_INDIRECT && work.block == entry_block()) {
+    at = stub_write_comparison(at, work.guess);
+    add_jump_fixup(at - 4, -4, -1, work.guess, true);
+  }
+  return stub_write_probe(at, probe_flags());
+}
+
 static void copy_stencil(const struct selected *piece, const struct block *block) {
   const struct stencil *stencil = piece->stencil;
   if (stencil->flags & STENCIL_REFUSED) {
@@ -387,7 +399,7 @@ static void copy_stencil(const struct selected *piece, const struct block *block
     work.show_flags_after = reads_return(last);
   if (last->flow == FLOW_RETURN && block->returns_by_jump)
     end = turn_return(end);
-  work.at = probe ? stub_write_probe(end - 5, probe_flags()) : end;
+  work.at = probe ? write_indirect_jump(end - 5, last) : end;
 }
 
 static void copy_piece(const struct selected *piece, const struct block *block) {
@@ -766,7 +778,8 @@ uint8_t translate_flags_read(guest_addr eip, bool *is_cut) {
   return discover_flags_read(eip, &options, is_cut);
 }
 
-uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
+uintptr_t translate(const struct cpu_state *cpu, bool hot, guest_addr *fault) {
+  const guest_addr eip = cpu->eip;
   uintptr_t known = unit_lookup(eip);
   if (engine.regions_at_once && !(known && unit_is_settled(eip)))
     hot = true;
@@ -795,6 +808,7 @@ uintptr_t translate(guest_addr eip, bool hot, guest_addr *fault) {
     }
     limit = select_stencils(&work.selection, &work.unit, &work.options);
   } while (limit < work.unit.insn_count);
+  work.guess = work.large ? jump_guess(&work.unit, cpu) : 0;
   work.code = code_cache_open(CODE_ROOM);
   if (!work.code)
     engine_fatal(eip, "the code cache is full");

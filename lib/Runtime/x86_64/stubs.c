@@ -58,6 +58,11 @@ uint8_t *stub_write_probe(uint8_t *at, enum probe_flags flags) {
   return write_probe(at, flags, second_stub[flags]);
 }
 
+uint8_t *stub_write_comparison(uint8_t *at, guest_addr eip) {
+  at = emit32(EMIT(at, 0x41, 0x81, 0xFD), eip); /* cmp $eip,%r13d */
+  return emit32(EMIT(at, 0x0F, 0x84), 0);       /* je */
+}
+
 /* From a probe that failed, with its entry at r10: the others of the set, the last one written first. *start gets where the first
  * of them is looked at. */
 static uint8_t *write_other_probes(uint8_t *at, enum probe_flags flags, uintptr_t miss, uintptr_t *start) {

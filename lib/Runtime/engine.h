@@ -362,7 +362,8 @@ uint8_t *stub_write_comparison(uint8_t *at, guest_addr eip);
 enum { FRAME_PROBE_SIZE = 7 };
 uint8_t *stub_write_frame_probe(uint8_t *at, uint32_t frame_size);
 /* An exit: the jump to its target, the way there through the slot, and one that counts. at + 1 is aligned to 4
- * bytes. */
+ * bytes. The way that counts goes on by a direct jump, or by a word of the slot's behind that. */
+enum { EXIT_COUNTED_JUMP = 13, EXIT_COUNTED_INDIRECT = 17 }; /* its displacement, and what is behind it */
 uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts);
 /* The way to a block at host address `target` that begins with flags in EFLAGS, for who has them elsewhere: all of them in the
  * record, if there is one, or what is read of them in the register file. */

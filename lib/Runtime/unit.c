@@ -260,7 +260,7 @@ static void aim(uint32_t jump, uint32_t offset) {
     __atomic_store_n(field, displacement, __ATOMIC_RELEASE);
 }
 
-/* Points the slot, the exit, and the jumps to it, at the place's code: straight if that is settled or if the
+/* Points the slot, the exit, its way that counts, and the jumps to it, at the place's code: straight if that is settled or if the
  * slot never counts. Where other processes run the exit's code too, it goes through the slot, which is each
  * one's own. */
 static void slot_link(uint32_t slot, const struct place *place) {
@@ -272,6 +272,8 @@ static void slot_link(uint32_t slot, const struct place *place) {
   __atomic_store_n(&code_cache.slot[slot], indirect, __ATOMIC_RELEASE);
   const bool straight = place->host && !code_cache_is_shared(out->entry);
   aim(out->entry + 1, straight ? target : out->indirect);
+  if (out->counting && place->host)
+    aim(out->counting + EXIT_COUNTED_JUMP, straight ? place->host : out->counting + EXIT_COUNTED_INDIRECT);
   for (uint32_t at = out->first_jump; at; at = exit_jumps[at].next)
     aim(exit_jumps[at].field, straight ? target : out->entry);
 }

@@ -102,8 +102,9 @@ uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts) {
     at = EMIT(at, 0x81, 0x05); /* addl $step,counter(%rip) */
     at = emit32(at, (uint32_t)((uintptr_t)counter - code_address(at) - 8));
     at = emit32(at, UINT32_MAX / engine.hot_count);
-    at = EMIT(at, 0x72, 0x06, 0xFF, 0x25); /* jc hot; jmp *host(%rip) */
-    at = emit_rip32(at, &code_cache.target[slot].host);
+    at = EMIT(at, 0x72, 0x0B); /* jc hot */
+    at = emit_near_jump(at, code_address(at) + 5);
+    at = emit_rip32(EMIT(at, 0xFF, 0x25), &code_cache.target[slot].host); /* jmp *host(%rip) */
     at = emit_jump_with_slot(at, slot | SLOT_IS_HOT, code_cache.link);
   }
   slot_set_code(slot, code_address(entry), code_address(indirect), counting ? code_address(counting) : 0);

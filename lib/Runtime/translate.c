@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { FIXUP_LIMIT = 2048, CODE_ROOM = 1 << 17, EXIT_ROOM = 64 };
+enum { LINE = 64 }; /* bytes that the CPU fetches at a time */
 
 /* A displacement that is filled in when its target is known. */
 struct fixup {
@@ -536,7 +537,6 @@ static bool is_innermost(unsigned b) {
  * short innermost loop that would lie in more lines than it must starts with one. (In a long one the nops
  * cost more: an interpreter's comes by them each time.) How long it is shows the first time. */
 static void align_loop(unsigned b) {
-  enum { LINE = 64 };
   if (!work.large || work.loop_end[b] < 0 || !is_innermost(b))
     return;
   if (!work.positions_known) {
@@ -778,6 +778,15 @@ uint8_t translate_flags_read(guest_addr eip, bool *is_cut) {
   return discover_flags_read(eip, &options, is_cut);
 }
 
+/* Where the unit's code begins: with a line, if it is about a function. */
+static uint8_t *open_code(void) {
+  enum { BREAKPOINT = 0xCC };
+  uint8_t *at = code_cache_open(CODE_ROOM);
+  while (at && work.large && code_address(at) % LINE)
+    *at++ = BREAKPOINT;
+  return at;
+}
+
 uintptr_t translate(const struct cpu_state *cpu, bool hot, guest_addr *fault) {
   const guest_addr eip = cpu->eip;
   uintptr_t known = unit_lookup(eip);
@@ -809,7 +818,7 @@ uintptr_t translate(const struct cpu_state *cpu, bool hot, guest_addr *fault) {
     limit = select_stencils(&work.selection, &work.unit, &work.options);
   } while (limit < work.unit.insn_count);
   work.guess = work.large ? jump_guess(&work.unit, cpu) : 0;
-  work.code = code_cache_open(CODE_ROOM);
+  work.code = open_code();
   if (!work.code)
     engine_fatal(eip, "the code cache is full");
   emit_unit();

@@ -31,7 +31,7 @@ struct block {
   bool leader;           /* may be entered from outside or by a jump */
   bool returns_by_jump;  /* it ends in a return that pops what the block has stored: a jump */
   bool changes_stack;    /* it gives ESP another value, and returns: perhaps a jump */
-  bool shows_flags; /* with options.records: a fault may show flags that were set before it */
+  bool shows_flags;      /* with options.records: a fault may show flags that were set before it */
   uint8_t live_taken, live_next; /* after a conditional jump: FLAGS_* that are read on each of its ways */
 };
 
@@ -42,8 +42,8 @@ struct unit {
   struct insn insn[UNIT_INSN_LIMIT];
   uint8_t live[UNIT_INSN_LIMIT]; /* FLAGS_* that are read after the instruction */
   uint8_t record[UNIT_INSN_LIMIT]; /* enum flag_record; with options.records */
-  /* With options.records: at calls, code behind them reads flags, or leaves some as they were, which have to be
-   * taken out of the record when the callee has returned. */
+  /* With options.records: at calls, code behind them reads flags, or leaves some as they were, which have to
+   * be taken out of the record when the callee has returned. */
   bool reads_return[UNIT_INSN_LIMIT];
   struct block block[UNIT_BLOCK_LIMIT];
   uint8_t needs_return_flags; /* FLAGS_*: code after a call reads them, and return_flags lacks them */

@@ -175,16 +175,16 @@ bool fetch_depend(struct fetch *fetch, uint32_t page);
 /* jump_tables.c: flags that the code reads which a table of addresses at a constant place leads to, FLAGS_ALL if that cannot be told. The
  * table's pages become such as what is made of *fetch depends on. Engine lock held. */
 uint8_t jump_table_flags(guest_addr address, struct fetch *fetch);
-/* jump_guess.c: where the indirect jump leads that the unit begins with, with the registers as they are in *cpu; 0 if it begins
- * otherwise, or that cannot be told. Engine lock held. */
+/* jump_guess.c: where the indirect jump leads that the unit begins with, with the registers as they are in
+ * *cpu; 0 if it begins otherwise, or that cannot be told. Engine lock held. */
 guest_addr jump_guess(const struct unit *unit, const struct cpu_state *cpu);
 /* As discover_options wants it; context is a struct fetch. */
 size_t fetch_code(void *context, guest_addr eip, const uint8_t **bytes);
 
 /* --- translate.c, translate_block.c ----------------------------------------------------------------------- */
 
-/* Host code for cpu->eip, translated if need be: for hot code as a large unit, else as a small one. 0 if the bytes there cannot be fetched,
- * with *fault set to the address. Engine lock held. */
+/* Host code for cpu->eip, translated if need be: for hot code as a large unit, else as a small one. 0 if the
+ * bytes there cannot be fetched, with *fault set to the address. Engine lock held. */
 uintptr_t translate(const struct cpu_state *cpu, bool hot, guest_addr *fault);
 /* An exit that leads to eip, for jumps from elsewhere than a unit. */
 uintptr_t translate_exit(guest_addr eip);
@@ -361,12 +361,12 @@ uint8_t *stub_write_comparison(uint8_t *at, guest_addr eip);
  * is here, where everything is in its place. */
 enum { FRAME_PROBE_SIZE = 7 };
 uint8_t *stub_write_frame_probe(uint8_t *at, uint32_t frame_size);
-/* An exit: the jump to its target, the way there through the slot, and one that counts. at + 1 is aligned to 4
- * bytes. The way that counts goes on by a direct jump, or by a word of the slot's behind that. */
+/* An exit: the jump to its target, the way there through the slot, and one that counts. at + 1 is aligned to
+ * 4 bytes. The way that counts goes on by a direct jump, or by a word of the slot's behind that. */
 enum { EXIT_COUNTED_JUMP = 13, EXIT_COUNTED_INDIRECT = 17 }; /* its displacement, and what is behind it */
 uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts);
-/* The way to a block at host address `target` that begins with flags in EFLAGS, for who has them elsewhere: all of them in the
- * record, if there is one, or what is read of them in the register file. */
+/* The way to a block at host address `target` that begins with flags in EFLAGS, for who has them elsewhere:
+ * all of them in the record, if there is one, or what is read of them in the register file. */
 uint8_t *stub_write_entry(uint8_t *at, uintptr_t target, bool recorded);
 /* eip to r13d, and a jump to the helper. */
 uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper);
@@ -418,8 +418,8 @@ int signals_init(void);
 
 /* enter.S */
 _Noreturn void enter_guest(struct cpu_state *cpu, uintptr_t host);
-extern const char enter_link[], enter_dispatch_miss[], enter_return_miss[], enter_leave[], enter_helper[], enter_with_flags[],
-    enter_with_record[], enter_after_signal[];
+extern const char enter_link[], enter_dispatch_miss[], enter_return_miss[], enter_leave[], enter_helper[],
+    enter_with_flags[], enter_with_record[], enter_after_signal[];
 extern const char enter_text_start[], enter_text_end[];
 
 #endif

@@ -1,9 +1,10 @@
 /* A guess at where an indirect jump leads, made when its unit is.
  *
- * Nearly all calls between libraries come by a stub of one instruction, `jmp *disp(%ebx)`, which leads to the same place
- * whenever it runs. A unit that begins with such a jump is made when execution is about to enter it, so the
- * registers tell where it will lead this time. The unit compares, and goes there straight; the jump cache is for the
- * other times. That saves an indirect jump, and a line of the CPU's cache for each stub. */
+ * Nearly all calls between libraries come by a stub of one instruction, `jmp *disp(%ebx)`, which leads to the
+ * same place whenever it runs. A unit that begins with such a jump is made when execution is about to enter
+ * it, so the registers tell where it will lead this time. The unit compares, and goes there straight; the
+ * jump cache is for the other times. That saves an indirect jump, and a line of the CPU's cache for each
+ * stub. */
 #include "Runtime/engine.h"
 #include "Runtime/guest_memory.h"
 
@@ -35,8 +36,9 @@ guest_addr jump_guess(const struct unit *unit, const struct cpu_state *cpu) {
   const struct insn *jump = first_effective(unit);
   const struct operand *op = jump ? &jump->form.op[0] : NULL;
   guest_addr target;
-  if (!jump || jump->flow != FLOW_JUMP_INDIRECT || op->kind != OPERAND_MEMORY || op->size != 4 || op->segment ||
-      jump->form.attributes || guest_copy_in(&target, address_of(cpu, jump, op), sizeof target) != 0)
+  if (!jump || jump->flow != FLOW_JUMP_INDIRECT || op->kind != OPERAND_MEMORY || op->size != 4 ||
+      op->segment || jump->form.attributes ||
+      guest_copy_in(&target, address_of(cpu, jump, op), sizeof target) != 0)
     return 0;
   /* The jump may come with flags that are older than their record. */
   bool is_cut = false;

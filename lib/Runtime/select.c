@@ -274,7 +274,7 @@ static struct {
   uint8_t valid; /* those of them that somebody may look at */
   uint8_t dirty; /* those of them that the register file has not */
   uint8_t shown; /* those that a fault shows, though nobody reads them, and no record has (flag_record.h) */
-  bool inherited; /* they are as the first of the blocks being selected for was entered with them */
+  bool inherited;      /* they are as the first of the blocks being selected for was entered with them */
   uint32_t unrecorded; /* the piece that has set them, all of them, and has no record, plus one; 0: there is
                           none */
 } host_flags;
@@ -282,8 +282,8 @@ static bool goes_on; /* they are good for the next block, which is nobody's but 
 
 static void forget_host_flags(void) { memset(&host_flags, 0, sizeof host_flags); }
 
-/* Of the flags that it has those are left that somebody may look at, when `live` are read: with records, all if
- * it has all, for a block that comes may need them there. */
+/* Of the flags that it has those are left that somebody may look at, when `live` are read: with records, all
+ * if it has all, for a block that comes may need them there. */
 static void keep_host_flags(uint8_t live) {
   if (!has_records || host_flags.held != FLAGS_ALL)
     host_flags.valid &= live | host_flags.shown;
@@ -447,7 +447,8 @@ static void add_direct(const struct insn *insn, uint8_t live, enum flag_record r
 static void add_direct_branch(const struct unit *unit, const struct block *block, const struct insn *jump) {
   const struct block *next = block + 1;
   goes_on = block->next == next - unit->block && !next->leader;
-  const bool taken_carries = carries(unit, block->taken), next_carries = goes_on || carries(unit, block->next);
+  const bool taken_carries = carries(unit, block->taken),
+             next_carries = goes_on || carries(unit, block->next);
   if (!taken_carries || !next_carries)
     record_host_flags();
   const uint8_t taken = taken_carries ? 0 : host_flags.dirty & (block->live_taken | host_flags.shown);
@@ -610,8 +611,8 @@ static void find_needed_records(void) {
   }
 }
 
-/* Blocks that were carried to, but do without: what a fault shows has a record, and nothing is read. Nobody need load flags
- * for them. */
+/* Blocks that were carried to, but do without: what a fault shows has a record, and nothing is read. Nobody
+ * need load flags for them. */
 static void find_independent(const struct unit *unit) {
   bool needs[UNIT_BLOCK_LIMIT], changed = true;
   for (unsigned b = 0; b < unit->block_count; b++)

@@ -41,7 +41,7 @@ struct detour {
 };
 
 enum {
-  SELECTED_PER_INSN = 4, /* pieces for an instruction at most */
+  SELECTED_PER_INSN = 4,                                   /* pieces for an instruction at most */
   SELECTED_LIMIT = 2 * SELECTED_PER_INSN * UNIT_INSN_LIMIT /* a block may be selected for more than once */
 };
 
@@ -49,8 +49,8 @@ struct selection {
   struct selected piece[SELECTED_LIMIT];
   unsigned count;
   uint16_t block_begin[UNIT_BLOCK_LIMIT], block_end[UNIT_BLOCK_LIMIT]; /* each block's pieces */
-  bool carried[UNIT_BLOCK_LIMIT]; /* the block must find flags in the host's register: who comes from elsewhere loads
-                                     them */
+  bool carried[UNIT_BLOCK_LIMIT]; /* the block must find flags in the host's register: who comes from
+                                     elsewhere loads them */
   struct detour detour[UNIT_BLOCK_LIMIT];
   unsigned detour_count;
   struct insn extra[SELECTED_LIMIT]; /* instructions that are not the unit's own */

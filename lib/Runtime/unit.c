@@ -260,9 +260,9 @@ static void aim(uint32_t jump, uint32_t offset) {
     __atomic_store_n(field, displacement, __ATOMIC_RELEASE);
 }
 
-/* Points the slot, the exit, its way that counts, and the jumps to it, at the place's code: straight if that is settled or if the
- * slot never counts. Where other processes run the exit's code too, it goes through the slot, which is each
- * one's own. */
+/* Points the slot, the exit, its way that counts, and the jumps to it, at the place's code: straight if that
+ * is settled or if the slot never counts. Where other processes run the exit's code too, it goes through the
+ * slot, which is each one's own. */
 static void slot_link(uint32_t slot, const struct place *place) {
   const struct exit_slot *out = &slots[slot];
   uint32_t target = place->kind == PLACE_SETTLED || !out->counting ? place->host : out->counting;

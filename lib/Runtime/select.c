@@ -1,265 +1,12 @@
-/* Selecting stencils.
- *
- * Best is the stencil of an instruction or a fused pair that keeps just the flags that are read. If there is
- * an address in it, one stencil serves for all, and gets the address at hand; where that cannot be, there may
- * be one for the address. Where the library has none, others do the same work: one that keeps more flags; a
- * pair's instructions one by one; the address computed by one stencil and used by the next. Only when these
- * fail is a stencil compiled, for which LLVM must be loaded. */
-#include "Runtime/select.h"
-#include "Frontend/decode_cache.h"
+/* Selecting for a unit: which instructions are written as they are, and which by stencils (select_pieces.c),
+ * and where flags are between them. */
 #include "Frontend/flag_record.h"
 #include "Frontend/stack_fold.h"
 #include "Runtime/direct.h"
 #include "Runtime/engine.h"
+#include "Runtime/select_internal.h"
 
-#include <Zydis/Mnemonic.h>
 #include <string.h>
-
-static struct selection *out;
-static int32_t stack_offset; /* what guest ESP is above its register, where selection has come to */
-static bool in_haste;        /* for code that may run once */
-static bool has_records;     /* of flags that a fault may show (flag_record.h) */
-
-/* --- Pieces ----------------------------------------------------------------------------------------- */
-
-static bool add(const struct insn *insns, unsigned count, uint8_t live) {
-  int address;
-  const struct stencil *stencil = stencil_choose(insns, count, live, &address);
-  if (!stencil)
-    return false;
-  __builtin_prefetch(stencil->reloc); /* to be copied soon, most of them from where nothing was read yet */
-  if (count == 2 && stencil->flags & STENCIL_REFUSED)
-    return false;
-  out->piece[out->count++] = (struct selected){.insn = insns,
-                                               .stencil = stencil,
-                                               .address = address < 0 ? NULL : &insns[0].form.op[address],
-                                               .kind = SELECTED_STENCIL,
-                                               .eip = insns[0].eip,
-                                               .stack = (int16_t)stack_offset,
-                                               .count = (uint8_t)count};
-  return true;
-}
-
-static bool add_split(const struct insn *insn, uint8_t live) {
-  struct insn *parts = &out->extra[out->extra_count];
-  unsigned count = out->count;
-  if (out->extra_count + 2 > SELECTED_LIMIT || !shape_split_address(insn, parts))
-    return false;
-  if (!add(&parts[0], 1, 0) || !add(&parts[1], 1, live)) {
-    out->count = count;
-    return false;
-  }
-  out->extra_count += 2;
-  return true;
-}
-
-static bool add_single(const struct insn *insn, uint8_t live) {
-  return add(insn, 1, live) || add_split(insn, live);
-}
-
-static uint8_t live_between(const struct insn *second, uint8_t live) {
-  return (uint8_t)((live & ~second->flags_written) | second->flags_read);
-}
-
-/* --- What is missing ------------------------------------------------------------------------------- */
-
-enum { MISSING_LIMIT = 128 };
-static struct {
-  struct stencil_source source[MISSING_LIMIT];
-  unsigned count;
-  unsigned first; /* the first instruction of the unit that something is missing for */
-} missing;
-
-static void note_missing(const struct insn *insns, unsigned count, uint8_t live) {
-  if (missing.count == MISSING_LIMIT)
-    return; /* the next round asks again */
-  struct stencil_source *source = &missing.source[missing.count++];
-  memset(source, 0, sizeof *source);
-  memcpy(source->insn, insns, count * sizeof *insns);
-  source->count = (uint8_t)count;
-  source->live = live;
-}
-
-/* Too many values for the host's registers are fewer with the address computed apart: what is refused as one
- * stencil may be two. */
-static void split_refused(const struct insn *insn, uint8_t live, unsigned first) {
-  struct insn *parts = &out->extra[out->extra_count];
-  out->count = first;
-  if (add_split(insn, live))
-    return;
-  if (out->extra_count + 2 <= SELECTED_LIMIT && shape_split_address(insn, parts)) {
-    note_missing(&parts[0], 1, 0);
-    note_missing(&parts[1], 1, live);
-  }
-  add(insn, 1, live);
-}
-
-static void add_or_note(const struct insn *insns, unsigned count, uint8_t live) {
-  unsigned first = out->count;
-  if (count == 1) {
-    if (!add_single(insns, live))
-      note_missing(insns, 1, live);
-    else if (out->count == first + 1 && out->piece[first].stencil->flags & STENCIL_REFUSED)
-      split_refused(insns, live, first);
-  } else if (!add(insns, 2, live)) {
-    int address;
-    bool refused = stencil_choose(insns, 2, live, &address);
-    bool both = add_single(&insns[0], live_between(&insns[1], live));
-    if (!both && refused)
-      note_missing(&insns[0], 1, live_between(&insns[1], live));
-    if (!add_single(&insns[1], live)) {
-      both = false;
-      if (refused)
-        note_missing(&insns[1], 1, live);
-    }
-    if (!both && !refused)
-      note_missing(insns, 2, live);
-  }
-  if (out->count > first)
-    out->piece[first].starts = true;
-}
-
-/* --- The stack pointer --------------------------------------------------------------------------- */
-
-/* Here the register of ESP catches up: by the instruction at eip it is right. */
-static void catch_up(guest_addr eip) {
-  if (stack_offset)
-    out->piece[out->count++] = (struct selected){.kind = SELECTED_ADJUST,
-                                                 .eip = eip,
-                                                 .stack = (int16_t)stack_offset,
-                                                 .adjust = (int16_t)stack_offset,
-                                                 .starts = true};
-  stack_offset = 0;
-}
-
-/* Helpers look at the guest's registers. */
-static bool calls_helper(unsigned first) {
-  for (unsigned p = first; p < out->count; p++) {
-    const struct stencil *stencil = out->piece[p].stencil;
-    if (stencil->flags & STENCIL_REFUSED)
-      return true;
-    for (unsigned r = 0; r < stencil->reloc_count; r++)
-      if (stencil->reloc[r].symbol >= STENCIL_HELPER)
-        return true;
-  }
-  return false;
-}
-
-/* Selects for what stands for one or two instructions; false if the library has not got it. */
-static bool add_folded(const struct stack_fold *fold, const struct insn *insns, unsigned count,
-                       uint8_t live) {
-  unsigned first = out->count, extra = out->extra_count;
-  if (fold->count == 0) {
-    out->piece[out->count++] = (struct selected){
-        .kind = SELECTED_ADJUST, .eip = insns[0].eip, .stack = (int16_t)stack_offset, .starts = true};
-    return true;
-  }
-  struct insn *folded = &out->extra[out->extra_count];
-  memcpy(folded, fold->insn, fold->count * sizeof *folded);
-  if (count == 2)
-    folded[1] = insns[1];
-  out->extra_count += count == 2 ? 2 : fold->count;
-  bool added;
-  if (count == 2)
-    added = add(folded, 2, live) ||
-            (add_single(&folded[0], live_between(&folded[1], live)) && add_single(&folded[1], live));
-  else
-    added = add_single(&folded[0], live) && (fold->count == 1 || add_single(&folded[1], live));
-  if (!added || (stack_offset && calls_helper(first))) {
-    out->count = first;
-    out->extra_count = extra;
-    return false;
-  }
-  out->piece[first].starts = true;
-  return true;
-}
-
-static bool mentions_esp(const struct insn *insn) {
-  for (unsigned i = 0; i < 4; i++)
-    if (insn->form.op[i].kind == OPERAND_GPR && insn->form.op[i].reg == GPR_ESP)
-      return true;
-  return false;
-}
-
-/* An instruction, or two to be fused, with the stack pointer deferred where that can be. */
-static void select_insns(const struct insn *insns, unsigned count, uint8_t live) {
-  struct stack_fold fold;
-  enum stack_use use = STACK_NEEDED;
-  if (in_haste)
-    use = STACK_NEEDED; /* and never behind: folding takes longer than it saves */
-  else if (count == 1)
-    use = stack_fold(&fold, insns, live, stack_offset);
-  else if (insns[1].flow == FLOW_NEXT && !mentions_esp(&insns[1]))
-    use = stack_fold(&fold, insns, FLAGS_ALL, stack_offset);
-  if (use == STACK_FOLDED && add_folded(&fold, insns, count, live)) {
-    stack_offset = fold.after;
-    return;
-  }
-  if (use == STACK_FOLDED || use == STACK_NEEDED)
-    catch_up(insns[0].eip);
-  unsigned first = out->count;
-  add_or_note(insns, count, live);
-  if (stack_offset && calls_helper(first)) {
-    out->count = first;
-    catch_up(insns[0].eip);
-    add_or_note(insns, count, live);
-  }
-  if (use == STACK_REPLACED)
-    stack_offset = 0;
-}
-
-/* --- Calls that are not calls ---------------------------------------------------------------------- */
-
-/* A call to the next instruction, or to `mov (%esp),%reg; ret`. */
-bool select_address_thunk(const struct insn *insn, const struct discover_options *options, unsigned *reg) {
-  if (insn->flow != FLOW_CALL || insn->form.operand_width != 4)
-    return false;
-  if (insn->target == insn_next(insn)) {
-    *reg = GPR_COUNT;
-    return true;
-  }
-  const uint8_t *bytes;
-  if (options->fetch(options->context, insn->target, &bytes) < 4)
-    return false;
-  /* 8B /r with mod 0 and the SIB byte 24: mov reg,[esp]; C3: ret */
-  if (bytes[0] != 0x8B || (bytes[1] & 0xC7) != 0x04 || bytes[2] != 0x24 || bytes[3] != 0xC3)
-    return false;
-  *reg = bytes[1] >> 3 & 7;
-  return *reg != GPR_ESP;
-}
-
-/* What such a call does, as push and pop: the return address stays below the stack's top. */
-static void add_thunk(const struct insn *call, unsigned reg) {
-  struct insn *insn = &out->extra[out->extra_count];
-  uint8_t push[16] = {0x68}, pop[16] = {(uint8_t)(0x58 + reg)};
-  guest_addr back = insn_next(call);
-  memcpy(push + 1, &back, 4);
-  insn_decode_cached(&insn[0], push, sizeof push, call->eip);
-  out->extra_count++;
-  select_insns(&insn[0], 1, 0);
-  if (reg == GPR_COUNT)
-    return;
-  insn = &out->extra[out->extra_count++];
-  insn_decode_cached(insn, pop, sizeof pop, call->eip);
-  unsigned first = out->count;
-  select_insns(insn, 1, 0);
-  for (unsigned p = first; p < out->count; p++)
-    out->piece[p].starts = false;
-}
-
-/* --- Calls and returns ------------------------------------------------------------------------------
- * Both move the stack pointer, and what is deferred of it goes along. */
-
-static void add_transfer(const struct insn *insn) {
-  const bool is_call = insn_is_call(insn);
-  out->piece[out->count++] = (struct selected){.kind = is_call ? SELECTED_CALL : SELECTED_RETURN,
-                                               .insn = insn,
-                                               .eip = insn->eip,
-                                               .stack = (int16_t)stack_offset,
-                                               .count = 1,
-                                               .starts = true};
-  stack_offset = 0;
-}
 
 /* --- Flags in the host's register ------------------------------------------------------------------------
  * Where flags are read, the instructions that set and read them are taken as they are (direct.h), and
@@ -270,11 +17,11 @@ static void add_transfer(const struct insn *insn) {
 enum { SET_BEFORE = UINT32_MAX };
 
 static struct {
-  uint8_t held;  /* FLAGS_* that it has */
-  uint8_t valid; /* those of them that somebody may look at */
-  uint8_t dirty; /* those of them that the register file has not */
-  uint8_t shown; /* those that a fault shows, though nobody reads them, and no record has (flag_record.h) */
-  bool inherited;      /* they are as the first of the blocks being selected for was entered with them */
+  uint8_t held;   /* FLAGS_* that it has */
+  uint8_t valid;  /* those of them that somebody may look at */
+  uint8_t dirty;  /* those of them that the register file has not */
+  uint8_t shown;  /* those that a fault shows, though nobody reads them, and no record has (flag_record.h) */
+  bool inherited; /* they are as the first of the blocks being selected for was entered with them */
   uint32_t unrecorded; /* the piece that has set them, all of them, and has no record, plus one; 0: there is
                           none */
 } host_flags;
@@ -285,7 +32,7 @@ static void forget_host_flags(void) { memset(&host_flags, 0, sizeof host_flags);
 /* Of the flags that it has those are left that somebody may look at, when `live` are read: with records, all
  * if it has all, for a block that comes may need them there. */
 static void keep_host_flags(uint8_t live) {
-  if (!has_records || host_flags.held != FLAGS_ALL)
+  if (!selecting.has_records || host_flags.held != FLAGS_ALL)
     host_flags.valid &= live | host_flags.shown;
   host_flags.dirty &= live | host_flags.shown;
 }
@@ -320,10 +67,10 @@ static uint8_t flags_wanted(const struct unit *unit, int block) {
 
 /* Is there nothing to be saved or recorded on the way to the block? */
 static bool carries(const struct unit *unit, int block) {
-  if (block < 0 || !out->carried[block])
-    return block >= 0 && !in_haste && !flags_wanted(unit, block);
+  if (block < 0 || !selecting.out->carried[block])
+    return block >= 0 && !selecting.in_haste && !flags_wanted(unit, block);
   if (host_flags.shown || flags_wanted(unit, block) & (uint8_t)~host_flags.held) {
-    out->carried[block] = false;
+    selecting.out->carried[block] = false;
     return false;
   }
   const uint8_t live = unit_live_before(unit, unit->block[block].first);
@@ -340,7 +87,7 @@ static void record_flags(uint32_t unrecorded, uint16_t chain) {
   if (unrecorded == SET_BEFORE)
     edges.needs_record[chain] = true;
   else if (unrecorded)
-    out->piece[unrecorded - 1].unrecorded = false;
+    selecting.out->piece[unrecorded - 1].unrecorded = false;
 }
 
 static void record_host_flags(void) {
@@ -350,13 +97,14 @@ static void record_host_flags(void) {
 
 /* What the pieces from number `first` on find in the host's register. */
 static void note_host_flags(unsigned first) {
-  for (unsigned p = first; p < out->count; p++)
-    out->piece[p].host_flags = host_flags.valid, out->piece[p].inherits = host_flags.inherited;
+  for (unsigned p = first; p < selecting.out->count; p++)
+    selecting.out->piece[p].host_flags = host_flags.valid,
+    selecting.out->piece[p].inherits = host_flags.inherited;
 }
 
 static void add_save(uint8_t flags) {
   if (flags)
-    out->piece[out->count++] = (struct selected){.kind = SELECTED_SAVE, .save = flags};
+    selecting.out->piece[selecting.out->count++] = (struct selected){.kind = SELECTED_SAVE, .save = flags};
 }
 
 /* Puts the saving of all that is dirty before piece number `at`: behind the instruction before it. */
@@ -364,11 +112,11 @@ static void save_before(unsigned at) {
   record_host_flags();
   if (!host_flags.dirty)
     return;
-  const unsigned count = out->count - at;
-  out->count = at;
-  memmove(&out->piece[at + 1], &out->piece[at], count * sizeof *out->piece);
+  const unsigned count = selecting.out->count - at;
+  selecting.out->count = at;
+  memmove(&selecting.out->piece[at + 1], &selecting.out->piece[at], count * sizeof *selecting.out->piece);
   add_save(host_flags.dirty);
-  out->count += count;
+  selecting.out->count += count;
 }
 
 /* The instruction has been selected for by stencils, from piece `first` on: they find flags in the register
@@ -376,8 +124,8 @@ static void save_before(unsigned at) {
 static void account_for_stencils(unsigned first, const struct insn *insn, bool leaves) {
   const bool is_partial = insn->flags_changed && insn->flags_written != FLAGS_ALL;
   bool is_neutral = !leaves && !is_partial && !(insn->flags_read & host_flags.dirty);
-  for (unsigned p = first; p < out->count && is_neutral; p++)
-    is_neutral = !out->piece[p].stencil || out->piece[p].stencil->flags & STENCIL_NEUTRAL;
+  for (unsigned p = first; p < selecting.out->count && is_neutral; p++)
+    is_neutral = !selecting.out->piece[p].stencil || selecting.out->piece[p].stencil->flags & STENCIL_NEUTRAL;
   if (!is_neutral) {
     save_before(first);
     forget_host_flags();
@@ -395,17 +143,17 @@ static uint8_t host_flags_needed(const struct insn *insn, uint8_t live) {
 /* All that can be is, but for what the stack pointer's deferral makes nothing of: what LLVM makes of the
  * others is as good at best. */
 static bool is_wanted_directly(const struct insn *insn, uint8_t live) {
-  if (in_haste || !direct_can(insn))
+  if (selecting.in_haste || !direct_can(insn))
     return false;
   const uint8_t lacking = host_flags_needed(insn, live) & (uint8_t)~host_flags.valid;
   if (lacking)
     return lacking == FLAGS_C && insn->condition == CONDITION_NONE && insn->flags_read == FLAGS_C;
-  return insn->flags_read || host_flags.dirty || (insn->flags_changed & live) || !mentions_esp(insn);
+  return insn->flags_read || host_flags.dirty || (insn->flags_changed & live) || !select_mentions_esp(insn);
 }
 
 static void load_carry(void) {
-  save_before(out->count);
-  out->piece[out->count++] = (struct selected){.kind = SELECTED_LOAD_CARRY};
+  save_before(selecting.out->count);
+  selecting.out->piece[selecting.out->count++] = (struct selected){.kind = SELECTED_LOAD_CARRY};
   host_flags.held = host_flags.valid = FLAGS_C;
   host_flags.dirty = 0;
 }
@@ -413,20 +161,20 @@ static void load_carry(void) {
 /* The instruction as it is, with the stack pointer's register left behind where that can be. */
 static void add_direct(const struct insn *insn, uint8_t live, enum flag_record record) {
   struct stack_fold fold;
-  const unsigned first = out->count;
+  const unsigned first = selecting.out->count;
   if (host_flags_needed(insn, live) & (uint8_t)~host_flags.valid)
     load_carry();
-  enum stack_use use = stack_fold(&fold, insn, FLAGS_ALL, stack_offset);
+  enum stack_use use = stack_fold(&fold, insn, FLAGS_ALL, selecting.stack);
   if (use == STACK_FOLDED && fold.count == 1 && direct_can(&fold.insn[0]))
-    insn = memcpy(&out->extra[out->extra_count++], &fold.insn[0], sizeof *insn);
+    insn = memcpy(&selecting.out->extra[selecting.out->extra_count++], &fold.insn[0], sizeof *insn);
   else if (use != STACK_UNUSED)
-    catch_up(insn->eip);
-  out->piece[out->count++] = (struct selected){.kind = SELECTED_DIRECT,
-                                               .insn = insn,
-                                               .eip = insn->eip,
-                                               .stack = (int16_t)stack_offset,
-                                               .count = 1,
-                                               .starts = true};
+    select_catch_up(insn->eip);
+  selecting.out->piece[selecting.out->count++] = (struct selected){.kind = SELECTED_DIRECT,
+                                                                   .insn = insn,
+                                                                   .eip = insn->eip,
+                                                                   .stack = (int16_t)selecting.stack,
+                                                                   .count = 1,
+                                                                   .starts = true};
   note_host_flags(first);
   host_flags.held |= insn->flags_written;
   host_flags.valid |= insn->flags_written;
@@ -438,8 +186,9 @@ static void add_direct(const struct insn *insn, uint8_t live, enum flag_record r
     host_flags.shown = FLAGS_ALL;
   else
     host_flags.shown &= record == FLAG_RECORD_NONE ? (uint8_t)~insn->flags_changed : 0;
-  host_flags.unrecorded = record != FLAG_RECORD_NONE && host_flags.valid == FLAGS_ALL ? out->count : 0;
-  out->piece[out->count - 1].unrecorded = host_flags.unrecorded;
+  host_flags.unrecorded =
+      record != FLAG_RECORD_NONE && host_flags.valid == FLAGS_ALL ? selecting.out->count : 0;
+  selecting.out->piece[selecting.out->count - 1].unrecorded = host_flags.unrecorded;
 }
 
 /* The conditional jump at the block's end. What is read on both ways is saved before it; the flag that spoils
@@ -458,7 +207,7 @@ static void add_direct_branch(const struct unit *unit, const struct block *block
   host_flags.dirty &= (uint8_t)~both;
   add_direct(jump, 0, FLAG_RECORD_NONE);
   if (taken & ~both)
-    out->detour[out->detour_count++] =
+    selecting.out->detour[selecting.out->detour_count++] =
         (struct detour){.save = taken & (uint8_t)~both, .block = (uint16_t)(block - unit->block)};
   add_save(fallen & (uint8_t)~both);
   if (!goes_on)
@@ -474,22 +223,22 @@ static bool is_fused(const struct unit *unit, const struct block *block, unsigne
 
 /* Blocks may be carried to that are jumped to from within the unit only, by jumps that stay there. */
 static void find_carried(const struct unit *unit, bool may_carry) {
-  may_carry = may_carry && !in_haste && engine.options.tier != RUNTIME_TIER_REGION;
+  may_carry = may_carry && !selecting.in_haste && engine.options.tier != RUNTIME_TIER_REGION;
   for (unsigned b = 0; b < unit->block_count; b++) {
     const struct block *block = &unit->block[b];
-    out->carried[b] = may_carry && block->leader && unit->insn[block->first].eip != unit->entry &&
-                      flags_wanted(unit, (int)b);
+    selecting.out->carried[b] = may_carry && block->leader && unit->insn[block->first].eip != unit->entry &&
+                                flags_wanted(unit, (int)b);
   }
   for (unsigned i = 0; may_carry && i < unit->insn_count; i++)
     for (unsigned b = 0; unit->insn[i].flow == FLOW_CALL && b < unit->block_count; b++)
       if (unit->insn[unit->block[b].first].eip == unit->insn[i].target)
-        out->carried[b] = false;
+        selecting.out->carried[b] = false;
 }
 
 /* What the block begins with. */
 static void enter_block(const struct unit *unit, unsigned b) {
   forget_host_flags();
-  if (!out->carried[b])
+  if (!selecting.out->carried[b])
     return;
   host_flags.inherited = true;
   host_flags.held = host_flags.valid = flags_wanted(unit, (int)b);
@@ -500,14 +249,14 @@ static void enter_block(const struct unit *unit, unsigned b) {
 /* The end of a block that does not end in a direct branch. */
 static void leave_block(const struct unit *unit, const struct block *block) {
   const struct insn *last = &unit->insn[block->first + block->count - 1];
-  const unsigned first = out->count;
+  const unsigned first = selecting.out->count;
   const bool taken_carries = block->taken < 0 || carries(unit, block->taken);
   const bool next_carries = carries(unit, block->next);
   if (!taken_carries || !next_carries) {
-    save_before(out->count);
+    save_before(selecting.out->count);
     forget_host_flags();
   }
-  catch_up(insn_next(last));
+  select_catch_up(insn_next(last));
   note_host_flags(first);
   forget_host_flags();
 }
@@ -518,10 +267,10 @@ static void select_block(const struct unit *unit, const struct block *block,
   goes_on = false;
   for (unsigned i = block->first; i < end; i++) {
     const struct insn *insn = &unit->insn[i];
-    const unsigned first = out->count;
+    const unsigned first = selecting.out->count;
     keep_host_flags(unit_live_before(unit, i));
-    if (!missing.count)
-      missing.first = i;
+    if (!selecting.missing.count)
+      selecting.missing.first = i;
     if (is_wanted_directly(insn, unit->live[i])) {
       if (insn->flow != FLOW_CONDITIONAL) {
         add_direct(insn, unit->live[i], (enum flag_record)unit->record[i]);
@@ -537,9 +286,9 @@ static void select_block(const struct unit *unit, const struct block *block,
       return;
     }
     if (select_address_thunk(insn, options, &reg)) {
-      add_thunk(insn, reg);
-    } else if (!in_haste && direct_can_transfer(insn)) {
-      add_transfer(insn);
+      select_thunk(insn, reg);
+    } else if (!selecting.in_haste && direct_can_transfer(insn)) {
+      select_transfer(insn);
     } else if (is_fused(unit, block, i)) {
       i++;
       select_insns(insn, 2, unit->record[i - 1] == FLAG_RECORD_VOID ? FLAGS_ALL : unit->live[i]);
@@ -564,9 +313,9 @@ static void select_chain(const struct unit *unit, unsigned b, const struct disco
   edges.needs_record[b] = false;
   enter_block(unit, b);
   for (; b < end; b++) {
-    out->block_begin[b] = (uint16_t)out->count;
+    selecting.out->block_begin[b] = (uint16_t)selecting.out->count;
     select_block(unit, &unit->block[b], options);
-    out->block_end[b] = (uint16_t)out->count;
+    selecting.out->block_end[b] = (uint16_t)selecting.out->count;
   }
   goes_on = false;
 }
@@ -579,18 +328,18 @@ static void unselect_chain(unsigned begin, unsigned end) {
       edges.edge[kept++] = edges.edge[e];
   edges.count = kept;
   kept = 0;
-  for (unsigned d = 0; d < out->detour_count; d++)
-    if (out->detour[d].block < begin || out->detour[d].block >= end)
-      out->detour[kept++] = out->detour[d];
-  out->detour_count = kept;
+  for (unsigned d = 0; d < selecting.out->detour_count; d++)
+    if (selecting.out->detour[d].block < begin || selecting.out->detour[d].block >= end)
+      selecting.out->detour[kept++] = selecting.out->detour[d];
+  selecting.out->detour_count = kept;
 }
 
 /* Has the chain been selected for on an assumption that was given up? */
 static bool is_outdated(unsigned chain, bool was_carried) {
-  if (was_carried != out->carried[chain])
+  if (was_carried != selecting.out->carried[chain])
     return true;
   for (unsigned e = 0; e < edges.count; e++)
-    if (edges.edge[e].from == chain && edges.edge[e].is_unsaved && !out->carried[edges.edge[e].to])
+    if (edges.edge[e].from == chain && edges.edge[e].is_unsaved && !selecting.out->carried[edges.edge[e].to])
       return true;
   return false;
 }
@@ -602,7 +351,7 @@ static void find_needed_records(void) {
     changed = false;
     for (unsigned e = 0; e < edges.count; e++) {
       struct edge *edge = &edges.edge[e];
-      if (!edge->unrecorded || (out->carried[edge->to] && !edges.needs_record[edge->to]))
+      if (!edge->unrecorded || (selecting.out->carried[edge->to] && !edges.needs_record[edge->to]))
         continue;
       record_flags(edge->unrecorded, edge->from);
       edge->unrecorded = 0;
@@ -616,7 +365,8 @@ static void find_needed_records(void) {
 static void find_independent(const struct unit *unit) {
   bool needs[UNIT_BLOCK_LIMIT], changed = true;
   for (unsigned b = 0; b < unit->block_count; b++)
-    needs[b] = out->carried[b] && (unit_live_before(unit, unit->block[b].first) || !edges.needs_record[b]);
+    needs[b] =
+        selecting.out->carried[b] && (unit_live_before(unit, unit->block[b].first) || !edges.needs_record[b]);
   while (changed) {
     changed = false;
     for (unsigned e = 0; e < edges.count; e++) {
@@ -628,24 +378,25 @@ static void find_independent(const struct unit *unit) {
   }
   for (unsigned b = 0, end; b < unit->block_count; b = end) {
     end = chain_end(unit, b);
-    if (!out->carried[b] || needs[b])
+    if (!selecting.out->carried[b] || needs[b])
       continue;
-    out->carried[b] = false;
-    for (unsigned p = out->block_begin[b]; p < out->block_end[end - 1]; p++)
-      if (out->piece[p].inherits)
-        out->piece[p].host_flags = 0;
+    selecting.out->carried[b] = false;
+    for (unsigned p = selecting.out->block_begin[b]; p < selecting.out->block_end[end - 1]; p++)
+      if (selecting.out->piece[p].inherits)
+        selecting.out->piece[p].host_flags = 0;
   }
 }
 
 /* Does selecting once more for all of the unit fit behind what there is? */
 static bool has_room(const struct unit *unit) {
   const unsigned most = SELECTED_PER_INSN * unit->insn_count;
-  return out->count + most <= SELECTED_LIMIT && out->extra_count + most <= SELECTED_LIMIT;
+  return selecting.out->count + most <= SELECTED_LIMIT && selecting.out->extra_count + most <= SELECTED_LIMIT;
 }
 
 static void select_unit(const struct unit *unit, const struct discover_options *options, bool may_carry) {
   bool was_carried[UNIT_BLOCK_LIMIT], outdated = true;
-  missing.count = out->count = out->extra_count = out->detour_count = 0;
+  selecting.missing.count = selecting.out->count = selecting.out->extra_count = selecting.out->detour_count =
+      0;
   edges.count = 0;
   find_carried(unit, may_carry);
   for (bool again = false; outdated; again = true) {
@@ -659,7 +410,7 @@ static void select_unit(const struct unit *unit, const struct discover_options *
         return;
       }
       unselect_chain(b, end);
-      was_carried[b] = out->carried[b];
+      was_carried[b] = selecting.out->carried[b];
       select_chain(unit, b, options);
       outdated = true;
     }
@@ -672,17 +423,17 @@ unsigned select_stencils(struct selection *selection, const struct unit *unit,
                          const struct discover_options *options) {
   /* The second round finds what the first had made; a refused pair needs a third for its parts. */
   enum { ROUNDS = 6 };
-  out = selection;
-  in_haste = !options->follow;
-  has_records = options->records;
+  selecting.out = selection;
+  selecting.in_haste = !options->follow;
+  selecting.has_records = options->records;
   for (unsigned round = 0; round < ROUNDS; round++) {
     select_unit(unit, options, true);
-    if (!missing.count)
+    if (!selecting.missing.count)
       return unit->insn_count;
-    if (!options->follow && missing.first)
-      return missing.first;
-    stencil_source_make(missing.source, missing.count);
+    if (!options->follow && selecting.missing.first)
+      return selecting.missing.first;
+    stencil_source_make(selecting.missing.source, selecting.missing.count);
   }
-  engine_fatal(missing.source[0].insn[0].eip, "no stencil for '%s'",
-               insn_name(&missing.source[0].insn[0].form));
+  engine_fatal(selecting.missing.source[0].insn[0].eip, "no stencil for '%s'",
+               insn_name(&selecting.missing.source[0].insn[0].form));
 }

@@ -100,8 +100,12 @@ void engine_frames_stale(void) {
     __atomic_or_fetch(&thread->cpu->redirect, REDIRECT_FRAMES, __ATOMIC_RELEASE);
 }
 
-/* By the one signal that is never blocked and that the handler knows by its sender's value. A thread in a
- * system call looks at `interrupt` when it comes back. */
+/* By a signal that is never blocked and that the handler knows by its sender's value. A thread in a system
+ * call looks at `interrupt` when it comes back. It must not be SIGTRAP: the kernel keeps one signal of a
+ * kind, so a breakpoint's (region_stop.c) would be lost if this one came first, and the thread go on behind a
+ * byte that it has not executed. A fault that is lost like that happens again. */
+enum { INTERRUPTION = SIGILL };
+
 void engine_interrupt_others(void) {
   const struct cpu_state *self = runtime_current();
   siginfo_t info;
@@ -113,7 +117,7 @@ void engine_interrupt_others(void) {
       continue;
     __atomic_store_n(&thread->cpu->interrupt, 1, __ATOMIC_SEQ_CST);
     if (thread->tid && !__atomic_load_n(&thread->in_syscall, __ATOMIC_SEQ_CST))
-      syscall(SYS_rt_tgsigqueueinfo, getpid(), thread->tid, SIGTRAP, &info);
+      syscall(SYS_rt_tgsigqueueinfo, getpid(), thread->tid, INTERRUPTION, &info);
   }
 }
 
@@ -139,7 +143,7 @@ void runtime_interrupt_others(void) {
 }
 
 bool engine_is_interruption(int signal, const siginfo_t *info) {
-  return signal == SIGTRAP && info->si_code == SI_QUEUE && info->si_value.sival_ptr == &engine;
+  return signal == INTERRUPTION && info->si_code == SI_QUEUE && info->si_value.sival_ptr == &engine;
 }
 
 /* --- Messages ------------------------------------------------------------------------------------------------ */

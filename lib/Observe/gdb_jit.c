@@ -236,3 +236,12 @@ void gdb_jit_add(const struct span *span, unsigned count) {
   smallest = file;
   tell(file, JIT_REGISTER_FN);
 }
+
+void gdb_jit_forget(void) {
+  while (smallest) {
+    struct file *file = smallest;
+    tell(file, JIT_UNREGISTER_FN);
+    smallest = file->larger;
+    file_free(file);
+  }
+}

@@ -49,6 +49,13 @@ static void unit_added(const struct observed_unit *unit) {
     gdb_jit_add(spans, count);
 }
 
+static void units_go(void) {
+  if (options.statistics)
+    statistics_drain();
+  if (options.gdb_jit)
+    gdb_jit_forget();
+}
+
 static void forked(void) {
   guest_names_forked();
   if (options.perf_map)
@@ -60,7 +67,8 @@ static void forked(void) {
 }
 
 const struct runtime_observer *observe_start(const struct observe_options *wanted) {
-  static const struct runtime_observer observer = {.unit_added = unit_added, .forked = forked};
+  static const struct runtime_observer observer = {
+      .unit_added = unit_added, .units_go = units_go, .forked = forked};
   options = *wanted;
   int error = options.perf_map ? perf_map_start() : 0;
   if (error < 0) {

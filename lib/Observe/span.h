@@ -28,6 +28,7 @@ void jitdump_add(const struct span *span, unsigned count);
 void jitdump_forked(void);
 
 void gdb_jit_add(const struct span *span, unsigned count);
+void gdb_jit_forget(void);
 
 /* --- frame.c: how to unwind code whose frames are plain
  * ------------------------------------------------------ */

@@ -140,7 +140,7 @@ void statistics_print(const struct process *process, const char *how) {
   struct statistics s;
   char time[32];
   runtime_statistics(&s);
-  statistics_drain();
+  runtime_look(statistics_drain);
   text.length = 0;
   put("statistics of %d, %s, at %s\n", (int)getpid(), process->exe_path, how);
   put_units(&s);
@@ -149,7 +149,8 @@ void statistics_print(const struct process *process, const char *how) {
       milliseconds(s.compile_nanoseconds, time));
   put("; %s ms of CPU time in the background\n", milliseconds(s.background_nanoseconds, time));
   put_exits(&s);
-  put("  code     changed or went %llu times\n", number(s.drops));
+  put("  code     changed or went %llu times; flushed %llu times, %llu bytes freed\n", number(s.drops),
+      number(s.flushes), number(s.freed_bytes));
   put("  kernel   %llu system calls, %llu signals delivered\n", number(s.exit.helper[HELPER_syscall]),
       number(__atomic_load_n(&process->signals_delivered, __ATOMIC_RELAXED)));
   put_time();

@@ -12,6 +12,8 @@
 #include "Runtime/careful.h"
 #include "Runtime/guest_memory.h"
 
+#include <string.h>
+
 /* The last block of each hash; another of the same hash takes its place. */
 enum { TABLE_SIZE = 1 << 12 };
 static struct careful_block {
@@ -68,6 +70,8 @@ uintptr_t careful_code(struct cpu_state *cpu, bool once, guest_addr *fault) {
     *block = (struct careful_block){translate_careful(cpu->eip, &mode, fault), mode};
   return block->unit ? (uintptr_t)block->unit->code : 0;
 }
+
+void careful_forget(void) { memset(table, 0, sizeof table); }
 
 bool careful_ended(struct engine_thread *thread) {
   bool traps = thread->traps_after;

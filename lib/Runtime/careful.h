@@ -12,6 +12,9 @@ bool careful_wanted(const struct cpu_state *cpu);
  * 0 if the bytes cannot be fetched, with *fault set. Engine lock held. */
 uintptr_t careful_code(struct cpu_state *cpu, bool once, guest_addr *fault);
 
+/* All units are about to be freed. Engine lock held. */
+void careful_forget(void);
+
 /* The instruction that careful_code() was asked for has run to its end: must #DB follow? A fault, a system call
  * or a load of SS says so for it, and nothing follows. */
 bool careful_ended(struct engine_thread *thread);

@@ -95,9 +95,13 @@ static void drain_drops(void) {
 /* cpu->redirect: 1, a hook moved eip; 2, open frames may lead into dropped code. */
 enum { REDIRECT_EIP = 1, REDIRECT_FRAMES = 2 };
 
+void engine_frames_stale_of(struct engine_thread *thread) {
+  __atomic_or_fetch(&thread->cpu->redirect, REDIRECT_FRAMES, __ATOMIC_SEQ_CST);
+}
+
 void engine_frames_stale(void) {
   for (struct engine_thread *thread = engine.threads; thread; thread = thread->next)
-    __atomic_or_fetch(&thread->cpu->redirect, REDIRECT_FRAMES, __ATOMIC_RELEASE);
+    engine_frames_stale_of(thread);
 }
 
 /* By a signal that is never blocked and that the handler knows by its sender's value. A thread in a system
@@ -117,7 +121,7 @@ void engine_interrupt_others(void) {
       continue;
     __atomic_store_n(&thread->cpu->interrupt, 1, __ATOMIC_SEQ_CST);
     if (thread->tid && !__atomic_load_n(&thread->in_syscall, __ATOMIC_SEQ_CST))
-      syscall(SYS_rt_tgsigqueueinfo, getpid(), thread->tid, INTERRUPTION, &info);
+      syscall(SYS_rt_tgsigqueueinfo, thread->pid, thread->tid, INTERRUPTION, &info);
   }
 }
 
@@ -202,6 +206,13 @@ void engine_forget_jump(struct cpu_state *cpu, struct jump_cache_entry *entry) {
   __atomic_store_n(&entry->eip, is_of_zero ? JUMP_CACHE_NOBODY : 0, __ATOMIC_RELEASE);
 }
 
+void engine_forget_jumps(void) {
+  for (struct engine_thread *thread = engine.threads; thread; thread = thread->next)
+    for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++)
+      if (thread->cpu->jump_cache[i].eip)
+        engine_forget_jump(thread->cpu, &thread->cpu->jump_cache[i]);
+}
+
 static bool is_at_home(const struct cpu_state *cpu, unsigned place) {
   const guest_addr eip = cpu->jump_cache[place].eip;
   return eip != 0 && eip != JUMP_CACHE_NOBODY && jump_cache_index(eip) == place;
@@ -255,6 +266,7 @@ static uintptr_t resume(struct cpu_state *cpu, enum wanted wanted) {
     if (careful_wanted(cpu))
       show_flags(cpu);
     engine_lock();
+    flush_if_full(cpu);
     bool careful = careful_wanted(cpu);
     uintptr_t host = careful               ? careful_code(cpu, wanted == WANT_ONCE, &fault)
                      : wanted == WANT_ONCE ? translate_once(cpu->eip, NULL, &fault)
@@ -291,9 +303,11 @@ uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot) {
   ++*(is_hot ? &exits->hot : &exits->links);
   slot &= ~(uint32_t)SLOT_IS_HOT;
   cpu->eip = slot_target(slot);
+  const uint64_t generation = engine_thread_of(cpu)->generation;
   uintptr_t host = resume(cpu, is_hot ? WANT_HOT : WANT_COLD);
   engine_lock();
-  slot_used(slot);
+  if (generation == code_cache.generation) /* else the slot is gone */
+    slot_used(slot);
   engine_unlock();
   return host;
 }
@@ -365,7 +379,7 @@ uintptr_t engine_helper(struct cpu_state *cpu, uint32_t index) {
     engine_lock();
     engine_unlock();
   }
-  uint64_t redirect = __atomic_load_n(&cpu->redirect, __ATOMIC_ACQUIRE);
+  uint64_t redirect = __atomic_load_n(&cpu->redirect, __ATOMIC_SEQ_CST);
   /* Only a system call's eip is where it goes on; after others, stale frames are forgotten later. */
   if (!(redirect & REDIRECT_EIP) && !(redirect && index == HELPER_syscall))
     return 0;
@@ -395,6 +409,7 @@ uintptr_t engine_after_signal(struct cpu_state *cpu) {
 /* --- The public interface --------------------------------------------------------------------------------------- */
 
 enum { REGION_COUNT = 48000 };
+#define CODE_CACHE_USUAL ((size_t)256 << 20)
 
 int runtime_init(const struct runtime_options *options, const struct runtime_hooks *hooks) {
   engine.options = *options;
@@ -404,7 +419,8 @@ int runtime_init(const struct runtime_options *options, const struct runtime_hoo
   engine.hot_count = options->tier == RUNTIME_TIER_REGION && count < hot_count ? count : hot_count;
   engine.regions_at_once = options->tier == RUNTIME_TIER_REGION && count == 1;
   engine.region_rounds = (count + HOT_COUNT - 1) / HOT_COUNT;
-  int status = code_cache_init(options->tier == RUNTIME_TIER_LLVM);
+  int status = code_cache_init(options->tier == RUNTIME_TIER_LLVM,
+                               options->code_cache_size ? options->code_cache_size : CODE_CACHE_USUAL);
   if (status == 0)
     status = units_init();
   if (status == 0)
@@ -414,6 +430,7 @@ int runtime_init(const struct runtime_options *options, const struct runtime_hoo
   if (status < 0)
     return status;
   stubs_init();
+  code_cache_begin_generation();
   guest_memory_set_code_dropper(queue_drop);
   return 0;
 }
@@ -458,6 +475,7 @@ struct cpu_state *runtime_cpu_new(void *owner) {
   *base = (uint64_t)stub_address(STENCIL_MISPAIRED); /* a frame that comes back here was nobody's */
   cpu->frame_base = cpu->frame_stack = (uint64_t)(uintptr_t)base;
   engine_lock();
+  thread->generation = code_cache.generation;
   thread->next = engine.threads;
   engine.threads = thread;
   engine_unlock();
@@ -491,6 +509,7 @@ struct cpu_state *runtime_current(void) {
 
 void runtime_run(struct cpu_state *cpu, const void *fxsave) {
   struct engine_thread *thread = engine_thread_of(cpu);
+  thread->pid = getpid();
   thread->tid = gettid();
   stack_t stack = {.ss_sp = thread->signal_stack, .ss_size = SIGNAL_STACK_SIZE};
   if (sigaltstack(&stack, NULL) < 0 || syscall(SYS_arch_prctl, ARCH_SET_GS, cpu) < 0)
@@ -557,6 +576,7 @@ void runtime_fork_child(void) {
   engine.threads = self;
   if (self) {
     self->next = NULL;
+    self->pid = getpid();
     self->tid = gettid();
   }
   lock_word = 1;

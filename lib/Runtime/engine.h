@@ -21,8 +21,12 @@
 /* --- code_cache.c: memory for host code ---------------------------------------------------------
  * One range of addresses: code, then data. No page is writable and executable; code is not
  * changed once it has run. What must change (where a jump to another unit goes) is in slots, in
- * the data part, that code jumps through. */
+ * the data part, that code jumps through.
+ *
+ * Code goes in chunks, each with its share of the slots. What was made between two flushes (flush.c) is a
+ * generation, and its chunks are freed together. */
 
+enum { CODE_CHUNK_SIZE = 4 << 20, CODE_CHUNK_SLOTS = 1 << 17, CODE_CHUNK_LIMIT = 256 };
 /* Of a slot: where its exit goes on while it counts, and the guest address that it leads to. */
 struct slot_target {
   uint64_t host;
@@ -38,19 +42,22 @@ static inline uint32_t counter_of(guest_addr eip) { return (eip ^ eip >> COUNTER
 
 struct code_cache {
   uint8_t *code, *code_end;  /* the whole code part */
+  uint32_t chunk_count;      /* of it */
+  uint32_t chunk;            /* which of them is being filled */
+  uint64_t generation;       /* of the code that is made now; 1 at first */
   uintptr_t head;            /* the next free byte of code */
   ptrdiff_t to_code;         /* from where code is written to where it runs */
   uint64_t *slot;            /* host addresses that code jumps through */
   struct slot_target *target; /* of the same index */
   uint32_t *counter;         /* of 1 << COUNTER_BITS */
   uintptr_t link;            /* where unlinked slots lead: to engine_link, with the slot in r11d */
-  uint32_t slot_count, slot_limit;
 };
 extern struct code_cache code_cache;
 
-/* in_place: code is written at the address where it runs, as LLVM's linker needs it. */
-int code_cache_init(bool in_place);
-/* Where to write up to `size` bytes of code. NULL if the cache is full. */
+/* in_place: code is written at the address where it runs, as LLVM's linker needs it. bound: bytes of code
+ * that a generation may have, CODE_CACHE_LEAST to CODE_CACHE_MOST. */
+int code_cache_init(bool in_place, size_t bound);
+/* Where to write up to `size` bytes of code, a chunk's at most. */
 uint8_t *code_cache_open(size_t size);
 /* The same, at the address where the code will run: LLVM's linker relocates it for where it lies. Its pages
  * cannot be executed until it is closed. */
@@ -69,6 +76,19 @@ void code_cache_fork_child(void);
 static inline bool code_cache_contains(uintptr_t pc) {
   return pc >= (uintptr_t)code_cache.code && pc < (uintptr_t)code_cache.code_end;
 }
+static inline uint32_t code_chunk_of(uintptr_t pc) {
+  return (uint32_t)((pc - (uintptr_t)code_cache.code) / CODE_CHUNK_SIZE);
+}
+/* What is made from now on is of another generation. The first time, what is there already, stubs, is for
+ * ever. */
+void code_cache_begin_generation(void);
+/* Should a generation end before more is made? */
+bool code_cache_is_full(void);
+/* Are there chunks for what one thread may want to add at once, and more? */
+bool code_cache_has_chunks(void);
+/* Frees the chunks of all generations before `oldest`, with their slots and units; how many bytes of code
+ * they had. */
+uint64_t code_cache_free(uint64_t oldest);
 
 /* --- unit.c: units of translated code ------------------------------------------------------------- */
 
@@ -93,7 +113,8 @@ struct region_stops {
   struct region_stop stop[]; /* sorted by `at` */
 };
 
-/* A unit in the code cache; immutable but for `dropped`. Never freed: frames may return into it. */
+/* A unit in the code cache; immutable but for `dropped`. Freed with its chunk: frames may return into it
+ * until then. */
 struct code_unit {
   const uint8_t *code;
   uint32_t code_size; /* with its exits */
@@ -112,9 +133,15 @@ struct code_unit {
 };
 
 int units_init(void);
+/* Is there room in the chunk that is being filled for the slots and records of what one thread adds at once?
+ */
+bool units_have_room(void);
+/* Memory that is freed with the chunk that is being filled; zero. Fewer than 1 MiB. */
+void *unit_record(size_t size);
 /* Takes a unit whose code is at the code cache's end, with its arrays copied; the copy. Engine lock held. */
 const struct code_unit *unit_add(const struct code_unit *unit);
-/* The unit whose code holds host address pc, dropped or not; NULL. Async-signal-safe. */
+/* The unit whose code holds host address pc, dropped or not; NULL. Async-signal-safe for the thread that is
+ * at pc; others have the engine lock. */
 const struct code_unit *unit_of_pc(uintptr_t pc);
 /* The index of the instruction that pc belongs to; *exact: pc is its first byte. -1 outside the body. */
 int unit_insn_of_pc(const struct code_unit *unit, uintptr_t pc, bool *exact);
@@ -141,8 +168,7 @@ void unit_map_insert(guest_addr eip, uintptr_t host, enum place_kind kind);
 /* eip's code, if there is any, is to stay. */
 void unit_settle(guest_addr eip);
 
-/* A new exit slot for jumps to `target`; it goes to the target's code, or to `unlinked` while there
- * is none. 0 if there are no more slots. */
+/* A new exit slot, for code in the chunk that is being filled, of jumps to `target`. */
 uint32_t slot_new(guest_addr target);
 /* The slot's exit is at `entry`, where its first instruction is a jump whose displacement, aligned to 4 bytes, is
  * changed from now on; `indirect` jumps through the slot; `counting` counts on the way, 0: it need not. */
@@ -160,6 +186,17 @@ guest_addr slot_target(uint32_t slot);
 void unit_drop(guest_addr address, uint32_t length);
 void unit_drop_all(void);
 void unit_drop_regions(void);
+/* Forgets all units and the whole map; who is inside, stays there. */
+void units_forget(void);
+/* Frees what a chunk has of units and slots. */
+void units_free(uint32_t chunk);
+
+/* --- flush.c: emptying the code cache ----------------------------------------------------------------- */
+
+/* Empties the cache if it is full; frees what nobody runs any more. By a thread that goes on at what it
+ * translates or finds in the map next, with its open frames forgotten if code was flushed. Engine lock held,
+ * but let go of now and then. */
+void flush_if_full(struct cpu_state *cpu);
 
 /* --- fetch.c: guest code, as translation reads it --------------------------------------------------------- */
 
@@ -252,6 +289,8 @@ extern struct statistics engine_statistics; /* under the engine lock */
 enum unit_kind unit_kind(const struct code_unit *unit);
 /* A unit was added. Engine lock held, as for all of these. */
 void observe_unit(const struct code_unit *unit);
+/* All units are about to be forgotten. */
+void observe_flush(void);
 /* The time in nanoseconds, if it is to be measured, else 0. */
 uint64_t observe_clock(void);
 /* LLVM was at work since then. */
@@ -267,6 +306,7 @@ struct engine {
   void (*foreign_signal)(int signal, siginfo_t *info, void *ucontext);
   bool precise;
   uint8_t return_flags; /* discover.h */
+  uint64_t code_changes; /* what was found out about guest code is true as long as this stays the same */
   uint32_t hot_count;    /* jumps that make a counter overflow */
   uint32_t region_rounds; /* overflows that make a large unit's code a region */
   bool regions_at_once; /* code is made a region when it is first come to: for tests */
@@ -280,8 +320,9 @@ struct engine_thread {
   uint8_t *frames;      /* lowest byte of the frame stack; a guard page lies below */
   size_t frames_size;
   void *signal_stack;
+  uint64_t generation;  /* of the code that it may be inside, or return to; under the engine lock */
   bool once;            /* llvm tier: a write to code; run its instruction alone, then go on */
-  int tid;
+  int pid, tid;         /* tid 0: it has not run yet */
   uint32_t in_syscall;  /* in the system call's hook: a signal would interrupt what it waits for (atomic) */
   bool traps_after;     /* TF was set when the instruction began: #DB when it has ended */
   const struct code_unit *stopping; /* the region that it has had made breakpoints in, to stop it there; or NULL */
@@ -304,8 +345,11 @@ void engine_lock(void);
 void engine_unlock(void);
 /* Has the handler of an execution fault in the code cache wait until nobody is writing to it. */
 void engine_wait_unlocked(void);
-/* Tells every thread that its open frames may lead into dropped code. Engine lock held. */
+/* Tells a thread, or all, that open frames may lead into dropped code. Engine lock held. */
+void engine_frames_stale_of(struct engine_thread *thread);
 void engine_frames_stale(void);
+/* Empties the jump caches of all threads. Engine lock held. */
+void engine_forget_jumps(void);
 /* Has every other thread leave translated code before its next instruction. Engine lock held. */
 void engine_interrupt_others(void);
 /* Is this signal what engine_interrupt_others() sends? Async-signal-safe. */

@@ -47,8 +47,7 @@ static bool is_host_x87(const uint8_t *pc) {
   return is_x87_opcode(*pc);
 }
 
-/* The guest instruction whose host code has the low 32 bits `fip` in its address. */
-static bool guest_instruction_of(uint32_t fip, guest_addr *eip) {
+static bool find_instruction(uint32_t fip, guest_addr *eip) {
   uintptr_t base = (uintptr_t)code_cache.code;
   uintptr_t pc = base + (uint32_t)(fip - (uint32_t)base);
   const struct code_unit *unit = code_cache_contains(pc) ? unit_of_pc(pc) : NULL;
@@ -60,6 +59,14 @@ static bool guest_instruction_of(uint32_t fip, guest_addr *eip) {
     return false;
   *eip = unit->low + unit->insn[index].guest;
   return true;
+}
+
+/* The guest instruction whose host code has the low 32 bits `fip` in its address. */
+static bool guest_instruction_of(uint32_t fip, guest_addr *eip) {
+  engine_lock(); /* its unit may be freed: in a system call the thread counts as outside of it */
+  const bool found = find_instruction(fip, eip);
+  engine_unlock();
+  return found;
 }
 
 /* What the images tell of the x87 instruction at eip, beside its address. */

@@ -65,8 +65,8 @@ struct block_mode {
   uint32_t code_high; /* the highest offset in it; UINT32_MAX if it is flat */
 };
 
-/* Compiles one basic block for a CPU in a mode, insns[0..count), count at most JIT_BLOCK_LIMIT, or as many of the first of them as can be. 0; -ENOTSUP
- * if the lifter has no meaning for the first one; -ENOMEM if the code cache is full; -EIO if LLVM
+/* Compiles one basic block for a CPU in a mode, insns[0..count), count at most JIT_BLOCK_LIMIT, or as many of
+ * the first of them as can be. 0; -ENOTSUP if the lifter has no meaning for the first one; -EIO if LLVM
  * failed. */
 int jit_compile_block(const struct jit_host *host, const struct insn *insns, unsigned count, const struct block_mode *mode,
                       struct jit_block *block);

@@ -203,11 +203,6 @@ static int place(const struct jit_host *host, LLVMMemoryBufferRef object, const 
                  struct jit_block *block) {
   uintptr_t address = 0;
   uint8_t *memory = host->open(AREA_SIZE);
-  if (!memory) {
-    LLVMDisposeMemoryBuffer(object);
-    snprintf(block->why, sizeof block->why, "the code cache is full");
-    return -ENOMEM;
-  }
   area.at = memory;
   area.end = memory + AREA_SIZE;
   area.code = NULL;

@@ -8,7 +8,7 @@
 enum { TABLE_COUNT = 64, TABLE_ENTRY_LIMIT = 1024 };
 static struct table {
   guest_addr address, end;
-  uint64_t drops; /* what was found is true until guest code goes or changes */
+  uint64_t code_changes; /* when it was looked at */
   uint8_t read;
 } tables[TABLE_COUNT];
 
@@ -27,7 +27,7 @@ static bool read_entry(guest_addr entry, guest_addr *target) {
 
 /* A table ends where something else than the address of code stands. */
 static void look_at_table(struct table *table, guest_addr address) {
-  *table = (struct table){.address = address, .end = address, .drops = engine_statistics.drops};
+  *table = (struct table){.address = address, .end = address, .code_changes = engine.code_changes};
   for (unsigned i = 0; i < TABLE_ENTRY_LIMIT && table->read != FLAGS_ALL; i++, table->end += 4) {
     guest_addr target;
     bool is_cut = true;
@@ -44,7 +44,7 @@ static void look_at_table(struct table *table, guest_addr address) {
 uint8_t jump_table_flags(guest_addr address, struct fetch *fetch) {
   struct table *table = &tables[(address * 0x9E3779B1u) >> 26];
   const guest_addr first = address & ~(guest_addr)(GUEST_PAGE_SIZE - 1);
-  bool is_known = table->address == address && table->drops == engine_statistics.drops;
+  bool is_known = table->address == address && table->code_changes == engine.code_changes;
   for (guest_addr page = first; is_known && page < table->end; page += GUEST_PAGE_SIZE)
     is_known = guest_memory_page(page) & GUEST_PAGE_CODE; /* else it has been written to since */
   if (!is_known)

@@ -37,6 +37,11 @@ void observe_unit(const struct code_unit *unit) {
   engine.options.observer->unit_added(&shown);
 }
 
+void observe_flush(void) {
+  if (engine.options.observer)
+    engine.options.observer->units_go();
+}
+
 uint64_t observe_clock(void) {
   struct timespec now;
   if (!engine.options.measure)
@@ -85,6 +90,12 @@ void runtime_statistics(struct statistics *statistics) {
   statistics->background_nanoseconds = region_queue_cpu_time();
   for (const struct engine_thread *thread = engine.threads; thread; thread = thread->next)
     add_exits(&statistics->exit, &thread->exits);
+  engine_unlock();
+}
+
+void runtime_look(void (*look)(void)) {
+  engine_lock();
+  look();
   engine_unlock();
 }
 

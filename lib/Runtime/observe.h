@@ -33,6 +33,8 @@ struct observed_unit {
 
 struct runtime_observer {
   void (*unit_added)(const struct observed_unit *unit);
+  void (*units_go)(
+      void); /* from now on no unit that was added counts; runtime_code_at() knows them for the last time */
   void (*forked)(void); /* in the child of a fork, which shares its parent's units so far; may be NULL */
 };
 
@@ -61,6 +63,7 @@ struct statistics {
   struct statistics_units unit[UNIT_KIND_COUNT];
   struct statistics_exits exit;
   uint64_t drops;                             /* times that code changed or went */
+  uint64_t flushes, freed_bytes;              /* of the code cache; of code */
   uint64_t stencils;                          /* put into units */
   uint64_t stencils_made;                     /* on demand */
   uint64_t compilations, compile_nanoseconds; /* by LLVM, with loading it; the time is part of the units' */
@@ -68,7 +71,9 @@ struct statistics {
 };
 void runtime_statistics(struct statistics *statistics);
 
-/* What a host address is in, for samples; it needs no lock. */
+/* What a host address is in, for samples. For observers, when they are called, and for `look`, which is
+ * called at once and with the engine lock held, too. */
+void runtime_look(void (*look)(void));
 enum code_place { CODE_NONE, CODE_IN_UNIT, CODE_ELSEWHERE /* stubs, exits that belong to no unit */ };
 enum code_place runtime_code_at(uintptr_t pc, enum unit_kind *kind);
 

@@ -146,9 +146,7 @@ static uint8_t *write_ways_out(uint8_t *at, const uint8_t *start, const struct j
 
 static struct region_stops *make_stops(const struct jit_region *region) {
   const size_t limit = region->stop_count + region->reloc_count;
-  struct region_stops *stops = malloc(sizeof *stops + (limit + 1) * sizeof stops->stop[0]);
-  if (!stops)
-    return NULL;
+  struct region_stops *stops = unit_record(sizeof *stops + (limit + 1) * sizeof stops->stop[0]);
   stops->wanted = stops->count = 0;
   for (unsigned i = 0; i < region->stop_count; i++) {
     const struct jit_region_stop *stop = &region->stop[i];
@@ -178,8 +176,6 @@ static void publish(const struct region_job *job, const struct jit_region *regio
   const size_t room = 2 * (size_t)region->alignment + FRAME_PROBE_SIZE + region->size +
                       (size_t)region->reloc_count * WAY_OUT_ROOM;
   uint8_t *start = code_cache_open(room);
-  if (!start)
-    engine_fatal(entry, "the code cache is full");
   uint8_t *code = start + FRAME_PROBE_SIZE;
   code += (0 - code_address(code)) % region->alignment;
   start = code - FRAME_PROBE_SIZE;
@@ -187,7 +183,7 @@ static void publish(const struct region_job *job, const struct jit_region *regio
   memcpy(code, region->code, region->size);
   uintptr_t *target = malloc((region->reloc_count + 1) * sizeof *target);
   struct region_stops *stops = make_stops(region);
-  if (!target || !stops)
+  if (!target)
     engine_fatal(entry, "out of memory for a region's exits");
   uint8_t *end = write_ways_out(code + region->size, start, region, target, stops);
   for (unsigned i = 0; i < region->reloc_count; i++)

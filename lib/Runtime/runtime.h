@@ -65,6 +65,9 @@ struct runtime_hooks {
 
 struct jit_dump;
 
+#define CODE_CACHE_LEAST ((size_t)128 << 10)
+#define CODE_CACHE_MOST ((size_t)512 << 20)
+
 /* Stencils; those, and regions for what is hot (docs/regions.md); LLVM for every block. */
 enum runtime_tier { RUNTIME_TIER_STENCIL, RUNTIME_TIER_REGION, RUNTIME_TIER_LLVM };
 
@@ -75,6 +78,8 @@ struct runtime_options {
   uint32_t
       hot_count; /* how often code runs before it is translated in larger units; 1: at once; 0: as is best */
   uint32_t region_count;    /* region tier: how often code runs, in stencils, before it is compiled; 0: as is best */
+  size_t code_cache_size; /* bytes of host code, of CODE_CACHE_LEAST to _MOST, before all is made anew; 0: as
+                             is best */
   unsigned compile_threads; /* region tier: 0 compiles while the guest waits, else a thread does */
   const struct jit_dump *dump_files; /* jit_dump.h: what to write of all that LLVM compiles; NULL: nothing */
   const char *cache_dir; /* where stencils made on demand are kept; NULL: nowhere */

@@ -641,8 +641,6 @@ uint8_t *translate_write_exit(uint8_t *at, guest_addr eip, bool counts, uint8_t 
     *at++ = 0xCC;
   *entry = at;
   *slot = slot_new(eip);
-  if (!*slot)
-    engine_fatal(eip, "the code cache has no more exits");
   return stub_write_exit(at, *slot, counts);
 }
 
@@ -782,7 +780,7 @@ uint8_t translate_flags_read(guest_addr eip, bool *is_cut) {
 static uint8_t *open_code(void) {
   enum { BREAKPOINT = 0xCC };
   uint8_t *at = code_cache_open(CODE_ROOM);
-  while (at && work.large && code_address(at) % LINE)
+  while (work.large && code_address(at) % LINE)
     *at++ = BREAKPOINT;
   return at;
 }
@@ -819,8 +817,6 @@ uintptr_t translate(const struct cpu_state *cpu, bool hot, guest_addr *fault) {
   } while (limit < work.unit.insn_count);
   work.guess = work.large ? jump_guess(&work.unit, cpu) : 0;
   work.code = open_code();
-  if (!work.code)
-    engine_fatal(eip, "the code cache is full");
   emit_unit();
   uint8_t *body_end = work.at;
   emit_exits();
@@ -850,8 +846,6 @@ uintptr_t translate_exit(guest_addr eip) {
   if (known)
     return known;
   work.at = code_cache_open(EXIT_ROOM);
-  if (!work.at)
-    engine_fatal(eip, "the code cache is full");
   uint32_t slot;
   uint8_t *entry = emit_exit(eip, true, &slot);
   code_cache_close(work.at);

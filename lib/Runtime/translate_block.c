@@ -86,8 +86,6 @@ static const struct code_unit *add_unit(struct code_unit *unit, bool linked) {
 /* The unit of an instruction that cannot be compiled: a jump to the helper that says so. */
 static const struct code_unit *add_uncompiled(bool linked) {
   uint8_t *code = code_cache_open(HELPER_JUMP_SIZE);
-  if (!code)
-    engine_fatal(work.insn[0].eip, "the code cache is full");
   uint8_t *end = stub_write_helper_jump(code, work.insn[0].eip, HELPER_uncompiled);
   code_cache_close(end);
   struct code_unit unit = {.code = (const uint8_t *)code_address(code),
@@ -108,8 +106,6 @@ static const struct code_unit *compile(bool linked, const struct block_mode *mod
     with_dump.dump = engine.options.dump;
   int status = compiler_enter(eip, &fpu)->compile_block(&with_dump, work.insn, work.count, mode, block);
   compiler_leave(&fpu);
-  if (status == -ENOMEM)
-    engine_fatal(eip, "the code cache is full");
   if (status < 0) {
     engine_log("0x%08x: '%s' cannot be compiled: %s", eip, insn_name(&work.insn[0].form), block->why);
     return add_uncompiled(linked);

@@ -1,8 +1,11 @@
 /* Units of translated code: where they are, what leads to them, and how they go.
  *
- * Code is never changed or freed. A unit that is dropped (its guest code changed) loses its ways
- * in: the map entry, the exit slots linked to it, the jump caches. Other threads, which may be inside, are
- * stopped at their next instruction. */
+ * Code is never changed. A unit that is dropped (its guest code changed) loses its ways in: the map entry,
+ * the exit slots linked to it, the jump caches. Other threads, which may be inside, are stopped at their next
+ * instruction. It is freed with all others of its chunk (flush.c).
+ *
+ * What belongs to a chunk of code (its units in the order of their addresses, its slots, its units' records)
+ * is in a share of each array of its own, so that it is freed without a look at the others. */
 #include "Runtime/engine.h"
 
 #include <errno.h>
@@ -10,11 +13,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { UNIT_LIMIT = 8 << 20 };
+/* Of a chunk. */
+enum { UNIT_LIMIT = 1 << 18, RECORD_LIMIT = 2 * CODE_CHUNK_SIZE };
 
 /* Reserved at full size, so that it never moves: signal handlers read it without a lock. */
 static const struct code_unit **units;
-static uint32_t unit_count;
+static uint8_t *records;
+static struct { uint32_t units, slots, record_bytes; } counts[CODE_CHUNK_LIMIT];
 /* Those not dropped, in no order: code that changes for ever leaves ever more of the others behind. */
 static struct code_unit **current;
 static uint32_t current_count;
@@ -36,13 +41,13 @@ static uint64_t filter[(1 << FILTER_BITS) / 64];
 
 /* Units by the guest code that they have: chains of the units with instructions in each line of guest
  * memory. */
-enum { LINE_SHIFT = 9, LINE_LIMIT = 2 * UNIT_LIMIT };
+enum { LINE_SHIFT = 9, CHUNK_LINES = UNIT_LIMIT / 4 };
 struct line {
   const struct code_unit *unit;
   uint32_t next; /* 0: the last */
 };
 static struct line *lines;
-static uint32_t line_count = 1, free_line;
+static uint32_t line_limit, line_count = 1, free_line;
 static uint32_t line_chain[(1ull << 32) >> LINE_SHIFT];
 
 /* What translated code does not need of a slot. Offsets are in the code cache. */
@@ -61,7 +66,7 @@ struct exit_jump {
   uint32_t field, next; /* 0: the last */
 };
 static struct exit_jump *exit_jumps;
-static uint32_t exit_jump_count = 1;
+static uint32_t exit_jump_limit, exit_jump_count = 1;
 
 static void *map(size_t size, int flags) {
   void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
@@ -73,16 +78,21 @@ static void *reserve(size_t size) { return map(size, MAP_NORESERVE); }
 /* All of a hash table is going to be touched. */
 static struct place *places_map(uint32_t count) { return map(count * sizeof(struct place), MAP_POPULATE); }
 
+enum { FIRST_PLACES = 1 << 13 };
+
 int units_init(void) {
-  enum { FIRST_PLACES = 1 << 13 };
-  units = reserve((size_t)UNIT_LIMIT * sizeof *units);
-  current = reserve((size_t)UNIT_LIMIT * sizeof *current);
-  slots = reserve((size_t)code_cache.slot_limit * sizeof *slots);
-  exit_jumps = reserve((size_t)code_cache.slot_limit * sizeof *exit_jumps);
-  lines = reserve((size_t)LINE_LIMIT * sizeof *lines);
+  const uint32_t chunk_count = code_cache.chunk_count;
+  exit_jump_limit = chunk_count * CODE_CHUNK_SLOTS;
+  line_limit = chunk_count * CHUNK_LINES;
+  units = reserve((size_t)chunk_count * UNIT_LIMIT * sizeof *units);
+  current = reserve((size_t)chunk_count * UNIT_LIMIT * sizeof *current);
+  records = reserve((size_t)chunk_count * RECORD_LIMIT);
+  slots = reserve((size_t)chunk_count * CODE_CHUNK_SLOTS * sizeof *slots);
+  exit_jumps = reserve((size_t)exit_jump_limit * sizeof *exit_jumps);
+  lines = reserve((size_t)line_limit * sizeof *lines);
   places = places_map(FIRST_PLACES);
   place_size = FIRST_PLACES;
-  return units && current && slots && exit_jumps && lines && places ? 0 : -ENOMEM;
+  return units && current && records && slots && exit_jumps && lines && places ? 0 : -ENOMEM;
 }
 
 /* --- Units -------------------------------------------------------------------------------------------- */
@@ -95,7 +105,7 @@ static void line_add(const struct code_unit *unit, uint32_t line) {
   uint32_t at = free_line;
   if (at)
     free_line = lines[at].next;
-  else if (line_count < LINE_LIMIT)
+  else if (line_count < line_limit)
     at = line_count++;
   else
     return; /* its instructions will be translated again where they are entered */
@@ -153,27 +163,52 @@ const struct code_unit *unit_of_eip(guest_addr eip, unsigned *insn) {
   return NULL;
 }
 
+enum { RECORD_SIZE_LIMIT = 1 << 20 };
+
+bool units_have_room(void) {
+  enum { UNITS_AT_ONCE = 64, SLOTS_AT_ONCE = 1 << 12, RECORD_BYTES_AT_ONCE = 2 * RECORD_SIZE_LIMIT };
+  const uint32_t chunk = code_cache.chunk;
+  return counts[chunk].units + UNITS_AT_ONCE <= UNIT_LIMIT &&
+         counts[chunk].slots + SLOTS_AT_ONCE <= CODE_CHUNK_SLOTS &&
+         counts[chunk].record_bytes + RECORD_BYTES_AT_ONCE <= RECORD_LIMIT;
+}
+
+void *unit_record(size_t size) {
+  enum { ALIGNMENT = 8 };
+  const uint32_t chunk = code_cache.chunk;
+  uint8_t *record = records + (size_t)chunk * RECORD_LIMIT + counts[chunk].record_bytes;
+  if (size > RECORD_SIZE_LIMIT || size > RECORD_LIMIT - counts[chunk].record_bytes)
+    engine_fatal(0, "out of memory for translations");
+  counts[chunk].record_bytes += (uint32_t)((size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+  return record;
+}
+
 const struct code_unit *unit_add(const struct code_unit *unit) {
+  const uint32_t chunk = code_cache.chunk;
   size_t insns = unit->insn_count * sizeof *unit->insn, pages = unit->page_count * sizeof *unit->page;
-  char *memory = malloc(sizeof *unit + insns + pages);
-  if (!memory || unit_count == UNIT_LIMIT)
+  char *memory = unit_record(sizeof *unit + insns + pages);
+  if (counts[chunk].units == UNIT_LIMIT)
     engine_fatal(unit->low, "out of memory for translations");
   struct code_unit *copy = (struct code_unit *)memory;
   *copy = *unit;
   copy->page = memcpy(memory + sizeof *unit, unit->page, pages);
   copy->insn = memcpy(memory + sizeof *unit + pages, unit->insn, insns);
   current[current_count++] = copy;
-  units[unit_count] = copy;
-  __atomic_store_n(&unit_count, unit_count + 1, __ATOMIC_RELEASE);
+  units[(size_t)chunk * UNIT_LIMIT + counts[chunk].units] = copy;
+  __atomic_store_n(&counts[chunk].units, counts[chunk].units + 1, __ATOMIC_RELEASE);
   observe_unit(copy);
   return copy;
 }
 
 const struct code_unit *unit_of_pc(uintptr_t pc) {
-  uint32_t low = 0, high = __atomic_load_n(&unit_count, __ATOMIC_ACQUIRE);
+  if (!code_cache_contains(pc))
+    return NULL;
+  const uint32_t chunk = code_chunk_of(pc);
+  const struct code_unit *const *of_chunk = units + (size_t)chunk * UNIT_LIMIT;
+  uint32_t low = 0, high = __atomic_load_n(&counts[chunk].units, __ATOMIC_ACQUIRE);
   while (low < high) {
     uint32_t middle = low + (high - low) / 2;
-    const struct code_unit *unit = units[middle];
+    const struct code_unit *unit = of_chunk[middle];
     if (pc < (uintptr_t)unit->code)
       high = middle;
     else if (pc >= (uintptr_t)unit->code + unit->code_size)
@@ -322,9 +357,9 @@ void unit_settle(guest_addr eip) {
 }
 
 uint32_t slot_new(guest_addr target) {
-  if (code_cache.slot_count == code_cache.slot_limit)
-    return 0;
-  uint32_t slot = code_cache.slot_count++;
+  const uint32_t chunk = code_cache.chunk, slot = chunk * CODE_CHUNK_SLOTS + counts[chunk].slots;
+  if (counts[chunk].slots++ == CODE_CHUNK_SLOTS)
+    engine_fatal(target, "the code cache has no more exits");
   slots[slot].next = slots[slot].first_jump = 0;
   code_cache.target[slot] = (struct slot_target){.eip = target};
   code_cache.slot[slot] = code_cache.link;
@@ -340,7 +375,7 @@ void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t indirect, uintptr_t
 
 void slot_add_jump(uint32_t slot, uintptr_t field) {
   const struct place *place = place_with_code(code_cache.target[slot].eip);
-  if (exit_jump_count == code_cache.slot_limit)
+  if (exit_jump_count == exit_jump_limit)
     return; /* it goes by the exit */
   exit_jumps[exit_jump_count] = (struct exit_jump){host_offset(field), slots[slot].first_jump};
   slots[slot].first_jump = exit_jump_count++;
@@ -402,14 +437,13 @@ static bool depends_on(const struct code_unit *unit, uint32_t first_page, uint32
   return false;
 }
 
-static void clear_jump_caches(void) {
-  for (struct engine_thread *thread = engine.threads; thread; thread = thread->next)
-    for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++)
-      if (thread->cpu->jump_cache[i].eip)
-        engine_forget_jump(thread->cpu, &thread->cpu->jump_cache[i]);
-}
-
 static bool is_region(const struct code_unit *unit) { return unit->region; }
+
+/* Nothing says any more when the code changes that was looked at. */
+static void forget_guest_code(void) {
+  engine.code_changes++;
+  discover_forget();
+}
 
 /* Drops units of these pages; of them, those that `which` names, unless it is NULL. */
 static void drop_pages(uint32_t first_page, uint32_t last_page, bool (*which)(const struct code_unit *)) {
@@ -429,8 +463,8 @@ static void drop_pages(uint32_t first_page, uint32_t last_page, bool (*which)(co
   }
   if (any) {
     engine_statistics.drops++;
-    discover_forget();
-    clear_jump_caches();
+    forget_guest_code();
+    engine_forget_jumps();
     engine_frames_stale();
     engine_interrupt_others();
   }
@@ -443,3 +477,34 @@ void unit_drop(guest_addr address, uint32_t length) {
 
 void unit_drop_all(void) { drop_pages(0, UINT32_MAX, NULL); }
 void unit_drop_regions(void) { drop_pages(0, UINT32_MAX, is_region); }
+
+/* --- Flushing ---------------------------------------------------------------------------------------------
+ */
+
+static void release(void *memory, size_t size) { madvise(memory, size, MADV_DONTNEED); }
+
+void units_forget(void) {
+  forget_guest_code();
+  for (uint32_t i = 0; i < current_count; i++)
+    for (unsigned k = 0; k < current[i]->ordered_count; k++)
+      line_chain[line_of(current[i], k)] = 0;
+  release(lines, line_count * sizeof *lines);
+  release(exit_jumps, exit_jump_count * sizeof *exit_jumps);
+  release(current, current_count * sizeof *current);
+  line_count = exit_jump_count = 1;
+  current_count = free_line = 0;
+  munmap(places, place_size * sizeof *places);
+  places = places_map(FIRST_PLACES);
+  if (!places)
+    engine_fatal(0, "out of memory for translations");
+  place_size = FIRST_PLACES;
+  place_count = 0;
+  memset(filter, 0, sizeof filter);
+}
+
+void units_free(uint32_t chunk) {
+  release(units + (size_t)chunk * UNIT_LIMIT, counts[chunk].units * sizeof *units);
+  release(records + (size_t)chunk * RECORD_LIMIT, counts[chunk].record_bytes);
+  release(slots + (size_t)chunk * CODE_CHUNK_SLOTS, counts[chunk].slots * sizeof *slots);
+  memset(&counts[chunk], 0, sizeof counts[chunk]);
+}

@@ -198,6 +198,7 @@ int main(int argc, char **argv) {
   const struct runtime_options runtime = {.tier = options.tier,
                                           .hot_count = options.hot_count,
                                           .region_count = options.region_count,
+                                          .code_cache_size = options.code_cache_size,
                                           .compile_threads = options.compile_threads,
                                           .dump_ir = options.dump_ir,
                                           .dump = log_text,

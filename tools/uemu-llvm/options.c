@@ -31,13 +31,24 @@ static const char *set_argv0(struct options *o, const char *value) {
   return NULL;
 }
 
-static const char *set_stack(struct options *o, const char *value) {
+/* A number of bytes, which K, M or G may follow, below 4 GiB; 0: it is none. */
+static uint64_t read_size(const char *value) {
   char *end;
   unsigned long long size = strtoull(value, &end, 0);
   unsigned shift = *end == 'k' || *end == 'K' ? 10 : *end == 'm' || *end == 'M' ? 20 : *end == 'g' || *end == 'G' ? 30 : 0;
-  if (end == value || end[shift != 0] != '\0' || size == 0 || size > UINT32_MAX >> shift)
-    return complain("stack size '%s' is not a number of bytes below 4 GiB (K, M and G may follow)", value);
-  o->stack_size = size << shift;
+  return end == value || end[shift != 0] != '\0' || size > UINT32_MAX >> shift ? 0 : size << shift;
+}
+
+static const char *set_stack(struct options *o, const char *value) {
+  o->stack_size = read_size(value);
+  return o->stack_size ? NULL : complain("stack size '%s' is not a number of bytes below 4 GiB (K, M and G may follow)", value);
+}
+
+static const char *set_code_cache(struct options *o, const char *value) {
+  const uint64_t size = read_size(value);
+  if (size < CODE_CACHE_LEAST || size > CODE_CACHE_MOST)
+    return complain("code cache '%s' is not a number of bytes from 128K to 512M (K, M and G may follow)", value);
+  o->code_cache_size = (size_t)size;
   return NULL;
 }
 
@@ -250,6 +261,7 @@ static const struct option_row rows[] = {
     {NULL, "--hot-count", "UEMU_HOT_COUNT", "N", "translate code that has run N times about a function at a time", set_hot_count, NULL, true},
     {NULL, "--region-count", "UEMU_REGION_COUNT", "N", "tier 'region': compile code that has run N times", set_region_count, NULL, true},
     {NULL, "--compile-threads", "UEMU_COMPILE_THREADS", "N", "tier 'region': compile in N threads; 0: while the program waits", set_compile_threads, NULL, true},
+    {NULL, "--code-cache", "UEMU_CODE_CACHE", "SIZE", "free all translated code when there are SIZE bytes of it (K, M, G; 256M)", set_code_cache, NULL, true},
     {NULL, "--dump-ir", "UEMU_DUMP_IR", "[=ITEMS]", "log the LLVM IR of every block run (implies --tier=llvm); with ITEMS, files",
      set_dump_ir, NULL, true},
     {NULL, "--dump-dir", "UEMU_DUMP_DIR", "DIR", "where --dump-ir=lifted,optimized,asm writes a file for each", set_dump_dir, NULL,

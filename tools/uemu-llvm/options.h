@@ -21,6 +21,7 @@ struct options {
   enum runtime_tier tier;  /* --tier */
   uint32_t hot_count;      /* --hot-count; 0: the runtime knows best */
   uint32_t region_count;   /* --region-count; 0: the runtime knows best */
+  size_t code_cache_size;  /* --code-cache, bytes; 0: the runtime knows best */
   unsigned compile_threads; /* --compile-threads */
   bool dump_ir;            /* --dump-ir: to the log */
   bool dump_files;         /* --dump-ir=…: to files */

@@ -97,9 +97,10 @@ static void record_host_flags(void) {
 
 /* What the pieces from number `first` on find in the host's register. */
 static void note_host_flags(unsigned first) {
-  for (unsigned p = first; p < selecting.out->count; p++)
-    selecting.out->piece[p].host_flags = host_flags.valid,
+  for (unsigned p = first; p < selecting.out->count; p++) {
+    selecting.out->piece[p].host_flags = host_flags.valid;
     selecting.out->piece[p].inherits = host_flags.inherited;
+  }
 }
 
 static void add_save(uint8_t flags) {
@@ -395,9 +396,9 @@ static bool has_room(const struct unit *unit) {
 
 static void select_unit(const struct unit *unit, const struct discover_options *options, bool may_carry) {
   bool was_carried[UNIT_BLOCK_LIMIT], outdated = true;
-  selecting.missing.count = selecting.out->count = selecting.out->extra_count = selecting.out->detour_count =
-      0;
-  edges.count = 0;
+  struct selection *out = selecting.out;
+  out->count = out->extra_count = out->detour_count = 0;
+  selecting.missing.count = edges.count = 0;
   find_carried(unit, may_carry);
   for (bool again = false; outdated; again = true) {
     outdated = false;

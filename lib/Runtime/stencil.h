@@ -58,7 +58,7 @@ enum {
 /* The one host instruction whose memory operand is the temporary, (%r14d): its REX prefix, or the second
  * byte of its VEX prefix, and its ModRM byte, as offsets in the code; modrm 0: there is none. The stitcher
  * can put any other address in its place, so one stencil serves all addressing forms of an instruction
- * (translate.c). */
+ * (translate_pieces.c). */
 struct stencil_memory {
   uint16_t rex, modrm;
 };

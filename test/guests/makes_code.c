@@ -1,6 +1,8 @@
 /* A program that makes code for ever, as a just-in-time compiler does: the emulator's translations have to go
  * at some time, whoever is inside them. The first argument says who is, the second how many functions are
- * made. guest-test: runs=plain 1500|rain 1500|nest 1500|threads 300|fork 1000 guest-test: flags=-msse2
+ * made.
+ * guest-test: runs=plain 1500|rain 1500|nest 1500|threads 300|fork 1000
+ * guest-test: flags=-msse2
  * guest-test: levels=O2
  * guest-test: options=--code-cache=256K */
 #include <pthread.h>

@@ -195,7 +195,7 @@ static bool falls_through(const struct insn *insn) {
   return !ends_block(insn) || insn->flow == FLOW_CONDITIONAL;
 }
 
-static int block_at(const struct unit *unit, guest_addr eip) {
+int unit_block_at(const struct unit *unit, guest_addr eip) {
   unsigned low = 0, high = unit->block_count;
   while (low < high) {
     unsigned middle = (low + high) / 2;
@@ -239,8 +239,8 @@ static bool make_blocks(struct work *work) {
   for (unsigned b = 0; b < unit->block_count; b++) {
     const struct insn *last = &unit->insn[unit->block[b].first + unit->block[b].count - 1];
     bool branches = last->flow == FLOW_CONDITIONAL || last->flow == FLOW_JUMP;
-    unit->block[b].taken = branches ? (int16_t)block_at(unit, last->target) : -1;
-    unit->block[b].next = falls_through(last) ? (int16_t)block_at(unit, insn_next(last)) : -1;
+    unit->block[b].taken = branches ? (int16_t)unit_block_at(unit, last->target) : -1;
+    unit->block[b].next = falls_through(last) ? (int16_t)unit_block_at(unit, insn_next(last)) : -1;
   }
   return true;
 }

@@ -70,6 +70,9 @@ struct discover_options {
 /* Flags that must be there before instruction i of a unit, which was not discovered as `precise`. */
 uint8_t unit_live_before(const struct unit *unit, unsigned i);
 
+/* The number of the block that begins at eip; -1: none does. */
+int unit_block_at(const struct unit *unit, guest_addr eip);
+
 /* Flags that the code at eip may read before it writes them. */
 uint8_t discover_live(guest_addr eip, const struct discover_options *options);
 

@@ -17,8 +17,7 @@
 enum { SET_BEFORE = UINT32_MAX };
 
 static struct {
-  uint8_t held;   /* FLAGS_* that it has */
-  uint8_t valid;  /* those of them that somebody may look at */
+  uint8_t valid;  /* FLAGS_* that it has, and somebody may look at */
   uint8_t dirty;  /* those of them that the register file has not */
   uint8_t shown;  /* those that a fault shows, though nobody reads them, and no record has (flag_record.h) */
   bool inherited; /* they are as the first of the blocks being selected for was entered with them */
@@ -32,7 +31,7 @@ static void forget_host_flags(void) { memset(&host_flags, 0, sizeof host_flags);
 /* Of the flags that it has those are left that somebody may look at, when `live` are read: with records, all
  * if it has all, for a block that comes may need them there. */
 static void keep_host_flags(uint8_t live) {
-  if (!selecting.has_records || host_flags.held != FLAGS_ALL)
+  if (!selecting.has_records || host_flags.valid != FLAGS_ALL)
     host_flags.valid &= live | host_flags.shown;
   host_flags.dirty &= live | host_flags.shown;
 }
@@ -60,25 +59,27 @@ static struct {
   uint16_t chain;                      /* the one being selected for */
 } edges;
 
-/* FLAGS_* that must be somewhere when the block begins. */
+/* FLAGS_* that are read from the block's start on, and those that must be somewhere then. */
+static uint8_t flags_read_from(const struct unit *unit, int block) {
+  return unit_live_before(unit, unit->block[block].first);
+}
 static uint8_t flags_wanted(const struct unit *unit, int block) {
-  return unit->block[block].shows_flags ? FLAGS_ALL : unit_live_before(unit, unit->block[block].first);
+  return unit->block[block].shows_flags ? FLAGS_ALL : flags_read_from(unit, block);
 }
 
 /* Is there nothing to be saved or recorded on the way to the block? */
 static bool carries(const struct unit *unit, int block) {
   if (block < 0 || !selecting.out->carried[block])
     return block >= 0 && !selecting.in_haste && !flags_wanted(unit, block);
-  if (host_flags.shown || flags_wanted(unit, block) & (uint8_t)~host_flags.held) {
+  if (host_flags.shown || flags_wanted(unit, block) & (uint8_t)~host_flags.valid) {
     selecting.out->carried[block] = false;
     return false;
   }
-  const uint8_t live = unit_live_before(unit, unit->block[block].first);
   edges.edge[edges.count++] = (struct edge){.from = edges.chain,
                                             .to = (uint16_t)block,
                                             .unrecorded = host_flags.unrecorded,
                                             .inherited = host_flags.inherited,
-                                            .is_unsaved = host_flags.dirty & live};
+                                            .is_unsaved = host_flags.dirty & flags_read_from(unit, block)};
   return true;
 }
 
@@ -155,7 +156,7 @@ static bool is_wanted_directly(const struct insn *insn, uint8_t live) {
 static void load_carry(void) {
   save_before(selecting.out->count);
   selecting.out->piece[selecting.out->count++] = (struct selected){.kind = SELECTED_LOAD_CARRY};
-  host_flags.held = host_flags.valid = FLAGS_C;
+  host_flags.valid = FLAGS_C;
   host_flags.dirty = 0;
 }
 
@@ -177,7 +178,6 @@ static void add_direct(const struct insn *insn, uint8_t live, enum flag_record r
                                                                    .count = 1,
                                                                    .starts = true};
   note_host_flags(first);
-  host_flags.held |= insn->flags_written;
   host_flags.valid |= insn->flags_written;
   host_flags.dirty = (uint8_t)((host_flags.dirty & ~insn->flags_changed) | (insn->flags_changed & live));
   if (!insn->flags_changed)
@@ -230,10 +230,11 @@ static void find_carried(const struct unit *unit, bool may_carry) {
     selecting.out->carried[b] = may_carry && block->leader && unit->insn[block->first].eip != unit->entry &&
                                 flags_wanted(unit, (int)b);
   }
-  for (unsigned i = 0; may_carry && i < unit->insn_count; i++)
-    for (unsigned b = 0; unit->insn[i].flow == FLOW_CALL && b < unit->block_count; b++)
-      if (unit->insn[unit->block[b].first].eip == unit->insn[i].target)
-        selecting.out->carried[b] = false;
+  for (unsigned i = 0; may_carry && i < unit->insn_count; i++) {
+    const int callee = unit->insn[i].flow == FLOW_CALL ? unit_block_at(unit, unit->insn[i].target) : -1;
+    if (callee >= 0)
+      selecting.out->carried[callee] = false;
+  }
 }
 
 /* What the block begins with. */
@@ -242,8 +243,8 @@ static void enter_block(const struct unit *unit, unsigned b) {
   if (!selecting.out->carried[b])
     return;
   host_flags.inherited = true;
-  host_flags.held = host_flags.valid = flags_wanted(unit, (int)b);
-  host_flags.dirty = unit_live_before(unit, unit->block[b].first);
+  host_flags.valid = flags_wanted(unit, (int)b);
+  host_flags.dirty = flags_read_from(unit, (int)b);
   host_flags.unrecorded = unit->block[b].shows_flags ? SET_BEFORE : 0;
 }
 
@@ -366,8 +367,7 @@ static void find_needed_records(void) {
 static void find_independent(const struct unit *unit) {
   bool needs[UNIT_BLOCK_LIMIT], changed = true;
   for (unsigned b = 0; b < unit->block_count; b++)
-    needs[b] =
-        selecting.out->carried[b] && (unit_live_before(unit, unit->block[b].first) || !edges.needs_record[b]);
+    needs[b] = selecting.out->carried[b] && (flags_read_from(unit, (int)b) || !edges.needs_record[b]);
   while (changed) {
     changed = false;
     for (unsigned e = 0; e < edges.count; e++) {

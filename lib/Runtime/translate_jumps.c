@@ -25,14 +25,9 @@ static void add_fixup(uint8_t *field, int32_t addend, int kind, uint32_t target)
 
 bool translate_jumps_back(const struct insn *jump) { return jump->target <= jump->eip; }
 
-static int block_at(guest_addr eip) {
-  for (unsigned b = 0; b < translation.unit.block_count; b++)
-    if (translation.unit.insn[translation.unit.block[b].first].eip == eip)
-      return (int)b;
-  return -1;
+unsigned translate_entry_block(void) {
+  return (unsigned)unit_block_at(&translation.unit, translation.unit.entry);
 }
-
-unsigned translate_entry_block(void) { return (unsigned)block_at(translation.unit.entry); }
 
 /* Where the jump, or call, that leads to the unit's block goes; -1 for a way out. Where there are regions a
  * loop's jump back is a way out, too, though it leads in again: it is counted, and comes to lead to the
@@ -132,9 +127,11 @@ void translate_patch_jump(const struct stencil_reloc *reloc, uint8_t *field, con
     return;
   case STENCIL_CALLEE:
     /* In a small unit even a call to itself is counted: recursion makes code hot as loops do. */
-    translate_add_jump_fixup(field, reloc->addend,
-                             translation.large ? translate_block_for_jump(block_at(last->target), last) : -1,
-                             last->target, true);
+    translate_add_jump_fixup(
+        field, reloc->addend,
+        translation.large ? translate_block_for_jump(unit_block_at(&translation.unit, last->target), last)
+                          : -1,
+        last->target, true);
     return;
   case STENCIL_DISPATCH:
     add_fixup(field, reloc->addend, TO_PROBE, translate_probe_flags());

@@ -96,6 +96,27 @@ bool flag_record_has_immediate(uint32_t number) { return number & IMMEDIATE; }
 
 bool flag_record_is_of_one(uint32_t number) { return !(number & IMMEDIATE) && number & SAME; }
 
+/* What is overwritten must follow from the result and the other operand. */
+bool flag_record_can_be_late(const struct insn *insn) {
+  const struct operand *op = insn->form.op;
+  if (flag_record_kind(insn) != FLAG_RECORD_OPERANDS)
+    return false;
+  for (unsigned i = 0; i < 2; i++)
+    if (op[i].kind == OPERAND_GPR && (operand_is_high_byte(&op[i]) || op[i].reg == GPR_ESP))
+      return false;
+  return !op[0].written || flag_record_is_of_result(insn) ||
+         !flag_record_is_of_one(flag_record_operation(insn));
+}
+
+bool flag_record_is_of_result(const struct insn *insn) {
+  return insn->form.op[0].written && operation_of(insn) > OPERATION_SUB;
+}
+
+uint32_t flag_record_operation_late(const struct insn *insn) {
+  const uint32_t number = flag_record_operation(insn);
+  return flag_record_is_of_result(insn) ? OPERATION_AND | SAME | (number & SIZE << SIZE_SHIFT) : number;
+}
+
 uint32_t flag_record_eflags(uint32_t number, uint32_t first, uint32_t second) {
   const uint32_t sign = 1u << ((8u << (number >> SIZE_SHIFT & SIZE)) - 1), mask = sign | (sign - 1);
   if (number & IMMEDIATE)

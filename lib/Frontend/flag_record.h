@@ -40,6 +40,14 @@ bool flag_record_has_immediate(uint32_t operation);
 /* Are both operands one register? Then only the first is recorded. */
 bool flag_record_is_of_one(uint32_t operation);
 
+/* Can it be recorded behind the instruction as well, from what it leaves in its registers, and the value of
+ * its memory operand? Not what moves the stack pointer, whose register may be behind. */
+bool flag_record_can_be_late(const struct insn *insn);
+/* Is it of logic, whose result says all about the flags? Then that is recorded, as of one operand. */
+bool flag_record_is_of_result(const struct insn *insn);
+/* The number then. */
+uint32_t flag_record_operation_late(const struct insn *insn);
+
 /* EFLAGS bits of the six flags. The operands' values are as recorded: a register that is part of a larger one is taken
  * out of it here. */
 uint32_t flag_record_eflags(uint32_t operation, uint32_t first, uint32_t second);

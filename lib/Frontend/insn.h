@@ -165,7 +165,7 @@ static inline unsigned operand_whole_register(const struct operand *op) {
 
 /* ah, ch, dh or bh. */
 static inline bool operand_is_high_byte(const struct operand *op) {
-  return op->kind == OPERAND_GPR && op->size == 1 && op->reg >= 4;
+  return op->kind == OPERAND_GPR && op->size == 1 && op->reg >= 4 && op->reg < GPR_COUNT;
 }
 
 /* A constant operand (part of the form). */

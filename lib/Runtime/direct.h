@@ -21,9 +21,10 @@ bool direct_can(const struct insn *insn);
 /* Writes it; the end. A conditional jump is jcc with 32 bits of displacement, left open, at its end. */
 uint8_t *direct_write(uint8_t *at, const struct insn *insn);
 
-/* Saves the flags (FLAGS_*) to the register file; the end. The host's flags are the same behind it, unless
- * FLAGS_A is among them. */
+/* Saves the flags (FLAGS_*) to the register file; the end. It may change the temporary register. */
 uint8_t *direct_write_save(uint8_t *at, uint8_t flags);
+/* Are the host's flags the same behind that? Always, without FLAGS_A. */
+bool direct_save_keeps(uint8_t flags);
 
 /* The carry, and no other flag, from the register file to the host's; the end. */
 uint8_t *direct_write_load_carry(uint8_t *at);

@@ -37,7 +37,7 @@ struct slot_target {
  * anew as a larger unit. That costs about 50 us and saves a few nanoseconds a jump. Targets share counters
  * now and then, which makes them hot sooner. (engine.hot_count, which is this but for tests. With 1 all units
  * are large.) */
-enum { HOT_COUNT = 6000, COUNTER_BITS = 16 };
+enum { HOT_COUNT = 3000, COUNTER_BITS = 16 };
 static inline uint32_t counter_of(guest_addr eip) { return (eip ^ eip >> COUNTER_BITS) % (1u << COUNTER_BITS); }
 
 struct code_cache {
@@ -163,8 +163,8 @@ enum place_kind {
   PLACE_LARGE,   /* a region does */
   PLACE_SETTLED, /* it stays; it is large */
 };
-/* eip's code is at host: exits to it are linked anew. */
-void unit_map_insert(guest_addr eip, uintptr_t host, enum place_kind kind);
+/* eip's code is at host: exits to it are linked anew. loads_flags: stub_write_entry wrote it. */
+void unit_map_insert(guest_addr eip, uintptr_t host, enum place_kind kind, bool loads_flags);
 /* eip's code, if there is any, is to stay. */
 void unit_settle(guest_addr eip);
 
@@ -174,8 +174,9 @@ uint32_t slot_new(guest_addr target);
  * changed from now on; `indirect` jumps through the slot; `counting` counts on the way, 0: it need not. */
 void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t indirect, uintptr_t counting);
 /* A jump that leads to the slot's exit has its displacement at `field`, in one aligned 8 bytes, which the CPU
- * reads at once: from now on it is changed with the exit's own. */
-void slot_add_jump(uint32_t slot, uintptr_t field);
+ * reads at once: from now on it is changed with the exit's own. has_flags: all flags are in EFLAGS there,
+ * too, so that nobody needs to load them. */
+void slot_add_jump(uint32_t slot, uintptr_t field, bool has_flags);
 /* Somebody came by: from now on the slot goes to what code its target has. */
 void slot_used(uint32_t slot);
 /* An exit to `target` that counts and is in use; 0 if there is none. */
@@ -412,6 +413,8 @@ uint8_t *stub_write_exit(uint8_t *at, uint32_t slot, bool counts);
 /* The way to a block at host address `target` that begins with flags in EFLAGS, for who has them elsewhere:
  * all of them in the record, if there is one, or what is read of them in the register file. */
 uint8_t *stub_write_entry(uint8_t *at, uintptr_t target, bool recorded);
+/* That target, of the code at host address `entry`. */
+uintptr_t stub_entry_target(uintptr_t entry);
 /* eip to r13d, and a jump to the helper. */
 uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper);
 /* A call of the helper, where r13d is eip. */
@@ -438,6 +441,12 @@ unsigned stencil_shifted(const struct stencil *stencil, struct shift shift, unsi
 /* The record of an instruction, before it; guest ESP is `stack` above its register. */
 uint8_t *flag_record_write(uint8_t *at, const struct insn *insn, int32_t stack);
 uint8_t *flag_record_write_void(uint8_t *at);
+/* The access to the memory operand of an instruction that can be recorded late: its value goes to the
+ * temporary register, and *rest gets what is left to do. */
+uint8_t *flag_record_write_access(uint8_t *at, struct insn *rest, const struct insn *insn);
+/* The record behind it, if flag_record_can_be_late: with its registers, the temporary one included, and the
+ * host's flags as the instruction left them, and they stay so. */
+uint8_t *flag_record_write_late(uint8_t *at, const struct insn *insn);
 /* Flags that are only recorded go to their fields, for all to see: at an instruction that can fault, where a unit is left … */
 void flag_record_read(struct cpu_state *cpu);
 /* … or between any two instructions. */

@@ -205,7 +205,7 @@ static void publish(const struct region_job *job, const struct jit_region *regio
                            .page_count = (uint16_t)job->fetch.page_count,
                            .insn = row,
                            .page = (uint32_t *)job->fetch.page};
-  unit_map_insert(entry, (uintptr_t)unit_add(&unit)->code, PLACE_SETTLED);
+  unit_map_insert(entry, (uintptr_t)unit_add(&unit)->code, PLACE_SETTLED, false);
   free(row);
 }
 

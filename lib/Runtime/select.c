@@ -6,6 +6,7 @@
 #include "Runtime/engine.h"
 #include "Runtime/select_internal.h"
 
+#include <Zydis/Mnemonic.h>
 #include <string.h>
 
 /* --- Flags in the host's register ------------------------------------------------------------------------
@@ -21,12 +22,22 @@ static struct {
   uint8_t dirty;  /* those of them that the register file has not */
   uint8_t shown;  /* those that a fault shows, though nobody reads them, and no record has (flag_record.h) */
   bool inherited; /* they are as the first of the blocks being selected for was entered with them */
-  uint32_t unrecorded; /* the piece that has set them, all of them, and has no record, plus one; 0: there is
-                          none */
+  uint32_t unrecorded; /* the piece that has set them, all of them, and has no record, or is to be their
+                          record, plus one; 0: there is none */
 } host_flags;
 static bool goes_on; /* they are good for the next block, which is nobody's but this one's */
 
-static void forget_host_flags(void) { memset(&host_flags, 0, sizeof host_flags); }
+/* The instruction that set them, while it can be recorded late (below). */
+static struct {
+  uint32_t piece;  /* plus one; 0: none that can */
+  uint8_t gpr;     /* 1 << the registers that its record is made of */
+  bool has_memory; /* and of the temporary one, which nearly everything uses */
+} late;
+
+static void forget_host_flags(void) {
+  memset(&host_flags, 0, sizeof host_flags);
+  late.piece = 0;
+}
 
 /* Of the flags that it has those are left that somebody may look at, when `live` are read: with records, all
  * if it has all, for a block that comes may need them there. */
@@ -58,6 +69,68 @@ static struct {
   bool needs_record[UNIT_BLOCK_LIMIT]; /* what was set before the block needs a record */
   uint16_t chain;                      /* the one being selected for */
 } edges;
+
+/* --- … and records where they are needed ---
+ *
+ * Where only one way of a jump needs the record, as an error path that calls or the way out of a loop does,
+ * it is made there, from what the instruction left behind. */
+
+/* A jump with a late record on either way. */
+static struct late_pair {
+  uint32_t piece; /* what is recorded instead if both are needed, … */
+  uint32_t way[2];
+  uint16_t chain;
+} late_pair[UNIT_BLOCK_LIMIT];
+static unsigned late_pair_count;
+
+/* The instruction sets flags, which have no record so far if that is `unrecorded` (as above). */
+static void late_set(uint32_t unrecorded, enum flag_record record, struct selected *piece) {
+  const struct insn *insn = piece->insn;
+  late.piece = 0;
+  if (record != FLAG_RECORD_OPERANDS || !flag_record_can_be_late(insn))
+    return;
+  late.piece = unrecorded;
+  late.gpr = 0;
+  late.has_memory = false;
+  for (unsigned i = 0; i < 2; i++) {
+    const struct operand *op = &insn->form.op[i];
+    late.has_memory |= op->kind == OPERAND_MEMORY;
+    late.gpr |= (uint8_t)(op->kind == OPERAND_GPR ? 1 << operand_whole_register(op) : 0);
+  }
+  piece->through_temporary = late.has_memory;
+}
+
+/* Does the instruction write but what is visible of it? */
+static bool writes_operands_only(const struct insn *insn) {
+  switch (insn->form.mnemonic) {
+  case ZYDIS_MNEMONIC_MOV:
+  case ZYDIS_MNEMONIC_MOVZX:
+  case ZYDIS_MNEMONIC_MOVSX:
+  case ZYDIS_MNEMONIC_LEA:
+    return true;
+  default:
+    return insn->condition != CONDITION_NONE;
+  }
+}
+
+/* The instruction comes between the one to be recorded and the record. */
+static void late_pass(const struct insn *insn) {
+  const bool is_jump = insn->flow == FLOW_CONDITIONAL;
+  if (!is_jump && (late.has_memory || !writes_operands_only(insn)))
+    late.piece = 0;
+  for (unsigned i = 0; i < 4; i++)
+    if (insn->form.op[i].kind == OPERAND_GPR && insn->form.op[i].written &&
+        late.gpr >> operand_whole_register(&insn->form.op[i]) & 1)
+      late.piece = 0;
+}
+
+/* The record on one way of the jump that was selected last. */
+static uint32_t add_late_record(bool is_taken, bool needed) {
+  const struct insn *insn = selecting.out->piece[late.piece - 1].insn;
+  selecting.out->piece[selecting.out->count++] = (struct selected){
+      .kind = SELECTED_RECORD, .insn = insn, .eip = insn->eip, .is_taken = is_taken, .unrecorded = !needed};
+  return selecting.out->count;
+}
 
 /* FLAGS_* that are read from the block's start on, and those that must be somewhere then. */
 static uint8_t flags_read_from(const struct unit *unit, int block) {
@@ -110,6 +183,11 @@ static void add_save(uint8_t flags) {
 }
 
 /* Puts the saving of all that is dirty before piece number `at`: behind the instruction before it. */
+/* Does the host's register have all flags, and still has when these have been saved? */
+static bool has_all_behind(uint8_t saved) {
+  return host_flags.valid == FLAGS_ALL && direct_save_keeps(saved);
+}
+
 static void save_before(unsigned at) {
   record_host_flags();
   if (!host_flags.dirty)
@@ -190,16 +268,31 @@ static void add_direct(const struct insn *insn, uint8_t live, enum flag_record r
   host_flags.unrecorded =
       record != FLAG_RECORD_NONE && host_flags.valid == FLAGS_ALL ? selecting.out->count : 0;
   selecting.out->piece[selecting.out->count - 1].unrecorded = host_flags.unrecorded;
+  late_set(host_flags.unrecorded, record, &selecting.out->piece[selecting.out->count - 1]);
+}
+
+/* What is recorded late on either way of a jump (0: nothing) stands for what was recorded before. */
+static void record_ways(const uint32_t way[2], unsigned taken_edge, unsigned next_edge) {
+  if (taken_edge < next_edge)
+    edges.edge[taken_edge].unrecorded = way[0];
+  if (next_edge < edges.count)
+    edges.edge[next_edge].unrecorded = way[1];
+  if (way[0] && way[1])
+    late_pair[late_pair_count++] = (struct late_pair){host_flags.unrecorded, {way[0], way[1]}, edges.chain};
+  host_flags.unrecorded = way[1];
 }
 
 /* The conditional jump at the block's end. What is read on both ways is saved before it; the flag that spoils
  * the others is not. */
 static void add_direct_branch(const struct unit *unit, const struct block *block, const struct insn *jump) {
   const struct block *next = block + 1;
+  const unsigned taken_edge = edges.count;
   goes_on = block->next == next - unit->block && !next->leader;
-  const bool taken_carries = carries(unit, block->taken),
-             next_carries = goes_on || carries(unit, block->next);
-  if (!taken_carries || !next_carries)
+  const bool taken_carries = carries(unit, block->taken);
+  const unsigned next_edge = edges.count;
+  const bool next_carries = goes_on || carries(unit, block->next);
+  const bool is_late = host_flags.unrecorded && late.piece && (taken_carries || next_carries);
+  if (!is_late && (!taken_carries || !next_carries))
     record_host_flags();
   const uint8_t taken = taken_carries ? 0 : host_flags.dirty & (block->live_taken | host_flags.shown);
   const uint8_t fallen = next_carries ? 0 : host_flags.dirty & (block->live_next | host_flags.shown);
@@ -207,9 +300,20 @@ static void add_direct_branch(const struct unit *unit, const struct block *block
   add_save(both);
   host_flags.dirty &= (uint8_t)~both;
   add_direct(jump, 0, FLAG_RECORD_NONE);
-  if (taken & ~both)
-    selecting.out->detour[selecting.out->detour_count++] =
-        (struct detour){.save = taken & (uint8_t)~both, .block = (uint16_t)(block - unit->block)};
+  uint32_t way[2] = {0};
+  if (is_late && (!taken_carries || taken_edge < next_edge))
+    way[0] = add_late_record(true, !taken_carries);
+  if (is_late && (!next_carries || goes_on || next_edge < edges.count))
+    way[1] = add_late_record(false, !next_carries);
+  if (taken & ~both || way[0])
+    selecting.out->detour[selecting.out->detour_count++] = (struct detour){
+        .save = taken & (uint8_t)~both, .record = (uint16_t)way[0], .block = (uint16_t)(block - unit->block)};
+  selecting.out->has_flags[block - unit->block] =
+      (struct ways){.taken = has_all_behind(taken & (uint8_t)~both),
+                    .next = has_all_behind(fallen & (uint8_t)~both),
+                    .inherits = host_flags.inherited};
+  if (is_late)
+    record_ways(way, taken_edge, next_edge);
   add_save(fallen & (uint8_t)~both);
   if (!goes_on)
     forget_host_flags();
@@ -222,14 +326,16 @@ static bool is_fused(const struct unit *unit, const struct block *block, unsigne
          unit->record[i] != FLAG_RECORD_VOID_AFTER && shape_can_fuse(&unit->insn[i], &unit->insn[i + 1]);
 }
 
-/* Blocks may be carried to that are jumped to from within the unit only, by jumps that stay there. */
+/* Blocks may be carried to that are jumped to from within the unit, by jumps that stay there. */
 static void find_carried(const struct unit *unit, bool may_carry) {
   may_carry = may_carry && !selecting.in_haste && engine.options.tier != RUNTIME_TIER_REGION;
-  for (unsigned b = 0; b < unit->block_count; b++) {
-    const struct block *block = &unit->block[b];
-    selecting.out->carried[b] = may_carry && block->leader && unit->insn[block->first].eip != unit->entry &&
-                                flags_wanted(unit, (int)b);
-  }
+  memset(selecting.out->carried, 0, sizeof selecting.out->carried);
+  for (unsigned b = 0; b < unit->block_count; b++)
+    for (unsigned way = 0; way < 2; way++) {
+      const int to = way ? unit->block[b].next : unit->block[b].taken;
+      if (to >= 0 && may_carry && unit->block[to].leader && flags_wanted(unit, to))
+        selecting.out->carried[to] = true;
+    }
   for (unsigned i = 0; may_carry && i < unit->insn_count; i++) {
     const int callee = unit->insn[i].flow == FLOW_CALL ? unit_block_at(unit, unit->insn[i].target) : -1;
     if (callee >= 0)
@@ -250,6 +356,9 @@ static void enter_block(const struct unit *unit, unsigned b) {
 
 /* The end of a block that does not end in a direct branch. */
 static void leave_block(const struct unit *unit, const struct block *block) {
+  struct ways *has_flags = &selecting.out->has_flags[block - unit->block];
+  has_flags->next = has_all_behind(host_flags.dirty);
+  has_flags->inherits |= has_flags->next && host_flags.inherited;
   const struct insn *last = &unit->insn[block->first + block->count - 1];
   const unsigned first = selecting.out->count;
   const bool taken_carries = block->taken < 0 || carries(unit, block->taken);
@@ -271,6 +380,7 @@ static void select_block(const struct unit *unit, const struct block *block,
     const struct insn *insn = &unit->insn[i];
     const unsigned first = selecting.out->count;
     keep_host_flags(unit_live_before(unit, i));
+    late_pass(insn);
     if (!selecting.missing.count)
       selecting.missing.first = i;
     if (is_wanted_directly(insn, unit->live[i])) {
@@ -281,6 +391,9 @@ static void select_block(const struct unit *unit, const struct block *block,
       add_direct_branch(unit, block, insn);
       return;
     }
+    selecting.out->has_flags[block - unit->block] =
+        (struct ways){.taken = insn->flow == FLOW_JUMP && has_all_behind(host_flags.dirty),
+                      .inherits = host_flags.inherited};
     if (insn->flow == FLOW_JUMP && carries(unit, block->taken)) {
       select_insns(insn, 1, 0);
       note_host_flags(first);
@@ -334,6 +447,11 @@ static void unselect_chain(unsigned begin, unsigned end) {
     if (selecting.out->detour[d].block < begin || selecting.out->detour[d].block >= end)
       selecting.out->detour[kept++] = selecting.out->detour[d];
   selecting.out->detour_count = kept;
+  kept = 0;
+  for (unsigned l = 0; l < late_pair_count; l++)
+    if (late_pair[l].chain != begin)
+      late_pair[kept++] = late_pair[l];
+  late_pair_count = kept;
 }
 
 /* Has the chain been selected for on an assumption that was given up? */
@@ -362,6 +480,38 @@ static void find_needed_records(void) {
   }
 }
 
+/* What both ways of a jump need is recorded once, before it; the last jump first, for what it has recorded
+ * may be on a way of another. What is recorded then of a memory operand, now or later, is what was accessed.
+ */
+static void place_records(void) {
+  struct selected *piece = selecting.out->piece;
+  unsigned kept = 0;
+  for (unsigned l = late_pair_count; l-- > 0;) {
+    const struct late_pair *pair = &late_pair[l];
+    if (piece[pair->way[0] - 1].unrecorded || piece[pair->way[1] - 1].unrecorded)
+      continue;
+    piece[pair->way[0] - 1].unrecorded = piece[pair->way[1] - 1].unrecorded = true;
+    piece[pair->piece - 1].unrecorded = false;
+  }
+  for (unsigned d = 0; d < selecting.out->detour_count; d++) {
+    struct detour detour = selecting.out->detour[d];
+    if (detour.record && piece[detour.record - 1].unrecorded)
+      detour.record = 0;
+    if (detour.record || detour.save)
+      selecting.out->detour[kept++] = detour;
+  }
+  selecting.out->detour_count = kept;
+  struct selected *setter = NULL;
+  for (unsigned p = 0; p < selecting.out->count; p++) {
+    if (piece[p].through_temporary) {
+      setter = &piece[p];
+      setter->through_temporary = !setter->unrecorded;
+    } else if (piece[p].kind == SELECTED_RECORD && setter && setter->insn == piece[p].insn) {
+      setter->through_temporary |= !piece[p].unrecorded;
+    }
+  }
+}
+
 /* Blocks that were carried to, but do without: what a fault shows has a record, and nothing is read. Nobody
  * need load flags for them. */
 static void find_independent(const struct unit *unit) {
@@ -382,6 +532,9 @@ static void find_independent(const struct unit *unit) {
     if (!selecting.out->carried[b] || needs[b])
       continue;
     selecting.out->carried[b] = false;
+    for (unsigned k = b; k < end; k++)
+      if (selecting.out->has_flags[k].inherits)
+        selecting.out->has_flags[k] = (struct ways){0};
     for (unsigned p = selecting.out->block_begin[b]; p < selecting.out->block_end[end - 1]; p++)
       if (selecting.out->piece[p].inherits)
         selecting.out->piece[p].host_flags = 0;
@@ -398,7 +551,7 @@ static void select_unit(const struct unit *unit, const struct discover_options *
   bool was_carried[UNIT_BLOCK_LIMIT], outdated = true;
   struct selection *out = selecting.out;
   out->count = out->extra_count = out->detour_count = 0;
-  selecting.missing.count = edges.count = 0;
+  selecting.missing.count = edges.count = late_pair_count = 0;
   find_carried(unit, may_carry);
   for (bool again = false; outdated; again = true) {
     outdated = false;
@@ -417,6 +570,7 @@ static void select_unit(const struct unit *unit, const struct discover_options *
     }
   }
   find_needed_records();
+  place_records();
   find_independent(unit);
 }
 

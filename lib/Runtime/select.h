@@ -13,6 +13,7 @@ enum selected_kind {
   SELECTED_LOAD_CARRY, /* the carry comes from there */
   SELECTED_CALL,       /* a call, with the stack pointer's register catching up on the way … */
   SELECTED_RETURN,     /* … and a return */
+  SELECTED_RECORD,     /* the flag record of an instruction before, if it is not `unrecorded` */
 };
 
 /* A piece of code in the unit's order, and the one or two instructions whose values fill a stencil's holes.
@@ -31,17 +32,21 @@ struct selected {
   bool starts; /* the first of its instruction */
   bool inherits;   /* … as the block was entered with them */
   bool unrecorded; /* SELECTED_DIRECT: the instruction has no flag record, as the host's flags are its own
-                      till others are set */
+                      till others are set, or it is recorded late */
+  bool is_taken;   /* SELECTED_RECORD: on the taken way of a jump, in its detour */
+  bool through_temporary; /* SELECTED_DIRECT: its memory operand's value goes there first, to be recorded */
 };
 
-/* What comes between a conditional jump and its target: flags that are read there are saved. */
+/* What comes between a conditional jump and its target: flags that are read there are saved, those that a
+ * fault there may show are recorded. */
 struct detour {
-  uint8_t save;   /* FLAGS_* */
+  uint8_t save;    /* FLAGS_* */
+  uint16_t record; /* the SELECTED_RECORD, plus one; 0: none */
   uint16_t block; /* that ends in the jump */
 };
 
 enum {
-  SELECTED_PER_INSN = 4,                                   /* pieces for an instruction at most */
+  SELECTED_PER_INSN = 6,                                   /* pieces for an instruction at most */
   SELECTED_LIMIT = 2 * SELECTED_PER_INSN * UNIT_INSN_LIMIT /* a block may be selected for more than once */
 };
 
@@ -51,6 +56,10 @@ struct selection {
   uint16_t block_begin[UNIT_BLOCK_LIMIT], block_end[UNIT_BLOCK_LIMIT]; /* each block's pieces */
   bool carried[UNIT_BLOCK_LIMIT]; /* the block must find flags in the host's register: who comes from
                                      elsewhere loads them */
+  struct ways {
+    bool taken, next; /* all flags are in the host's register there … */
+    bool inherits;    /* … as the block was entered with them */
+  } has_flags[UNIT_BLOCK_LIMIT];
   struct detour detour[UNIT_BLOCK_LIMIT];
   unsigned detour_count;
   struct insn extra[SELECTED_LIMIT]; /* instructions that are not the unit's own */

@@ -20,11 +20,12 @@ static enum place_kind place_kind_of(bool large) {
 static void map_entries(guest_addr eip) {
   const struct unit *unit = &translation.unit;
   if (!translation.large)
-    unit_map_insert(eip, code_address(translation.code), place_kind_of(false));
+    unit_map_insert(eip, code_address(translation.code), place_kind_of(false), false);
   for (unsigned b = 0; translation.large && b < unit->block_count; b++) {
     guest_addr leader = unit->insn[unit->block[b].first].eip;
     if (unit->block[b].leader && !unit_lookup_large(leader))
-      unit_map_insert(leader, code_address(translation.entry_code[b]), place_kind_of(true));
+      unit_map_insert(leader, code_address(translation.entry_code[b]), place_kind_of(true),
+                      translation.selection.carried[b]);
   }
 }
 
@@ -36,7 +37,7 @@ static uintptr_t enter_known(guest_addr eip) {
   if (!unit)
     return 0;
   uintptr_t host = (uintptr_t)unit->code + unit->insn[insn].host;
-  unit_map_insert(eip, host, place_kind_of(unit->large));
+  unit_map_insert(eip, host, place_kind_of(unit->large), false);
   return host;
 }
 

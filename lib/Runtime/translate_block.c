@@ -79,7 +79,7 @@ static const struct code_unit *add_unit(struct code_unit *unit, bool linked) {
   unit->page = work.fetch.page;
   const struct code_unit *added = unit_add(unit);
   if (linked)
-    unit_map_insert(entry, (uintptr_t)unit->code, PLACE_SMALL);
+    unit_map_insert(entry, (uintptr_t)unit->code, PLACE_SMALL, false);
   return added;
 }
 

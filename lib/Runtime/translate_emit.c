@@ -105,7 +105,7 @@ static void emit_block(unsigned b) {
   translate_end_insn();
   const struct insn *last = &translation.unit.insn[block->first + block->count - 1];
   if (falls_through(last) && block->next != (int)b + 1)
-    translate_emit_jump(block->next, insn_next(last), false);
+    translate_emit_jump(block->next, insn_next(last), false, translation.selection.has_flags[b].next);
 }
 
 static void emit_detours(void) {
@@ -114,10 +114,13 @@ static void emit_detours(void) {
     const struct block *block = &translation.unit.block[detour->block];
     translation.detour_code[d] = translation.at;
     note_position(&translation.detour_position[d]);
+    if (detour->record)
+      translation.at =
+          flag_record_write_late(translation.at, translation.selection.piece[detour->record - 1].insn);
     translation.at = direct_write_save(translation.at, detour->save);
     const struct insn *branch = &translation.unit.insn[block->first + block->count - 1];
     translate_emit_jump(translate_block_for_jump(block->taken, branch), branch->target,
-                        translate_jumps_back(branch));
+                        translate_jumps_back(branch), translation.selection.has_flags[detour->block].taken);
   }
 }
 

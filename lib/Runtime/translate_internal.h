@@ -18,6 +18,7 @@ struct fixup {
   enum { TO_BLOCK, TO_DETOUR, TO_EXIT, TO_PROBE, FILLED } kind;
   uint32_t target; /* block or detour index, guest address, or enum probe_flags */
   bool counts;     /* an exit through which code gets hot */
+  bool has_flags;  /* all of them are in EFLAGS */
   bool straight;   /* a jump that leads past its exit where it can */
   bool moves;      /* … for which it is moved, if need be */
   bool is_short;   /* the displacement has one byte */
@@ -84,8 +85,10 @@ unsigned translate_entry_block(void);
 int translate_block_for_jump(int block, const struct insn *jump);
 
 /* A jump to guest address `eip`, with its displacement at `field`: inside the unit, to the block, if that is
- * not -1. `repeats`: it may be a loop's or a call, by which code gets hot. */
-void translate_add_jump_fixup(uint8_t *field, int32_t addend, int block, guest_addr eip, bool repeats);
+ * not -1. `repeats`: it may be a loop's or a call, by which code gets hot. `has_flags`: all of them are in
+ * EFLAGS. */
+void translate_add_jump_fixup(uint8_t *field, int32_t addend, int block, guest_addr eip, bool repeats,
+                              bool has_flags);
 /* A jump of a stencil's: to the branch's target, a callee, a stub. */
 void translate_patch_jump(const struct stencil_reloc *reloc, uint8_t *field, const struct insn *last,
                           const struct block *block);
@@ -93,7 +96,7 @@ void translate_patch_jump(const struct stencil_reloc *reloc, uint8_t *field, con
 uint8_t *translate_patch_last_jump(const struct stencil_reloc *reloc, uint8_t *field, const struct insn *last,
                                    const struct block *block);
 /* A jump of its own, at translation.at. */
-void translate_emit_jump(int block, guest_addr eip, bool repeats);
+void translate_emit_jump(int block, guest_addr eip, bool repeats, bool has_flags);
 /* How far a displacement at `field` must move so that it can be changed at once. */
 unsigned translate_gap_before(const uint8_t *field);
 /* Has one of the jumps from number `first` on need of that? */

@@ -46,7 +46,8 @@ static bool is_taken(const uint8_t *field) { return field[-1] == CALL || field[-
  * by which code gets hot. What is reached in small units by going forward gets hot with what is before it.
  * In large units the jump goes straight to where its exit would: by two jumps short loops run at half their
  * speed, and each exit on the way is a line more for the CPU to fetch. */
-void translate_add_jump_fixup(uint8_t *field, int32_t addend, int block, guest_addr eip, bool repeats) {
+void translate_add_jump_fixup(uint8_t *field, int32_t addend, int block, guest_addr eip, bool repeats,
+                              bool has_flags) {
   if (block >= 0) {
     add_fixup(field, addend, TO_BLOCK, (uint32_t)block);
     return;
@@ -54,6 +55,7 @@ void translate_add_jump_fixup(uint8_t *field, int32_t addend, int block, guest_a
   add_fixup(field, addend, TO_EXIT, eip);
   struct fixup *fixup = &translation.fixup[translation.fixup_count - 1];
   fixup->counts = repeats || translation.large;
+  fixup->has_flags = has_flags;
   fixup->straight = translation.large;
   fixup->moves = translation.large && (repeats || is_taken(field));
 }
@@ -123,7 +125,8 @@ void translate_patch_jump(const struct stencil_reloc *reloc, uint8_t *field, con
       add_fixup(field, reloc->addend, TO_DETOUR, (uint32_t)detour_of(block));
     else
       translate_add_jump_fixup(field, reloc->addend, translate_block_for_jump(block->taken, last),
-                               last->target, translate_jumps_back(last));
+                               last->target, translate_jumps_back(last),
+                               translation.selection.has_flags[translation.block].taken);
     return;
   case STENCIL_CALLEE:
     /* In a small unit even a call to itself is counted: recursion makes code hot as loops do. */
@@ -131,7 +134,7 @@ void translate_patch_jump(const struct stencil_reloc *reloc, uint8_t *field, con
         field, reloc->addend,
         translation.large ? translate_block_for_jump(unit_block_at(&translation.unit, last->target), last)
                           : -1,
-        last->target, true);
+        last->target, true, false);
     return;
   case STENCIL_DISPATCH:
     add_fixup(field, reloc->addend, TO_PROBE, translate_probe_flags());
@@ -172,7 +175,7 @@ unsigned translate_gap_before_jumps(unsigned first) {
   return 0;
 }
 
-void translate_emit_jump(int block, guest_addr eip, bool repeats) {
+void translate_emit_jump(int block, guest_addr eip, bool repeats, bool has_flags) {
   if (block < 0 && translation.large) {
     translate_emit_nops(translate_gap_before(translation.at + 1));
     translation.slack += GAP_LIMIT;
@@ -180,7 +183,7 @@ void translate_emit_jump(int block, guest_addr eip, bool repeats) {
   *translation.at++ = JUMP;
   uint8_t *short_end = jump_short(translation.at, block, -1);
   if (!short_end)
-    translate_add_jump_fixup(translation.at, -4, block, eip, repeats);
+    translate_add_jump_fixup(translation.at, -4, block, eip, repeats, has_flags);
   translation.at = short_end ? short_end : translation.at + 4;
 }
 
@@ -236,7 +239,7 @@ static bool shares_exit(const struct fixup *fixup, guest_addr target) {
 static void fill_exit(struct fixup *fixup, const uint8_t *exit, uint32_t slot) {
   translate_store_pc32(fixup->field, fixup->addend, code_address(exit));
   if (fixup->straight && !translate_gap_before(fixup->field))
-    slot_add_jump(slot, code_address(fixup->field));
+    slot_add_jump(slot, code_address(fixup->field), fixup->has_flags);
 }
 
 /* The exits at the unit's end: one for each target outside, one probe for each indirect call. */

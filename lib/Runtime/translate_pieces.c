@@ -122,6 +122,15 @@ static void write_direct(const struct insn *insn, const struct block *block) {
     translation.at = translate_patch_last_jump(&taken, translation.at - 4, insn, block);
 }
 
+/* An instruction whose memory operand is recorded with it, now or later: one access does for both. */
+static void write_through_temporary(const struct selected *piece) {
+  struct insn rest;
+  translation.at = flag_record_write_access(translation.at, &rest, piece->insn);
+  if (!piece->unrecorded)
+    translation.at = flag_record_write(translation.at, &rest, 0);
+  translation.at = direct_write(translation.at, &rest);
+}
+
 static void write_call(const struct selected *piece, const struct block *block) {
   const struct stencil_reloc to = {.kind = RELOC_PC32,
                                    .symbol =
@@ -144,7 +153,7 @@ static void write_return(const struct selected *piece, const struct block *block
 static uint8_t *write_indirect_jump(uint8_t *at, const struct insn *jump) {
   if (translation.guess && jump->flow == FLOW_JUMP_INDIRECT && translation.block == translate_entry_block()) {
     at = stub_write_comparison(at, translation.guess);
-    translate_add_jump_fixup(at - 4, -4, -1, translation.guess, true);
+    translate_add_jump_fixup(at - 4, -4, -1, translation.guess, true, false);
   }
   return stub_write_probe(at, translate_probe_flags());
 }
@@ -211,7 +220,8 @@ static void copy_stencil(const struct selected *piece, const struct block *block
 void translate_copy_piece(const struct selected *piece, const struct block *block) {
   if (piece->starts)
     note_insn(piece);
-  if (piece->starts && translation.options.records && !piece->adjust && !piece->unrecorded)
+  if (piece->starts && translation.options.records && !piece->adjust && !piece->unrecorded &&
+      !piece->through_temporary)
     emit_record(piece);
   switch ((enum selected_kind)piece->kind) {
   case SELECTED_STENCIL:
@@ -222,7 +232,10 @@ void translate_copy_piece(const struct selected *piece, const struct block *bloc
       translation.at = direct_write_adjustment(translation.at, piece->adjust);
     break;
   case SELECTED_DIRECT:
-    write_direct(piece->insn, block);
+    if (piece->through_temporary)
+      write_through_temporary(piece);
+    else
+      write_direct(piece->insn, block);
     break;
   case SELECTED_SAVE:
     translation.at = direct_write_save(translation.at, piece->save);
@@ -235,6 +248,10 @@ void translate_copy_piece(const struct selected *piece, const struct block *bloc
     break;
   case SELECTED_RETURN:
     write_return(piece, block);
+    break;
+  case SELECTED_RECORD:
+    if (!piece->is_taken && !piece->unrecorded)
+      translation.at = flag_record_write_late(translation.at, piece->insn);
     break;
   }
 }

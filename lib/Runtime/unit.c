@@ -31,6 +31,7 @@ struct place {
   uint32_t first_slot : 28; /* chain of exits to it; 0: none */
   uint32_t used : 1;        /* there is such a place; once set, it stays */
   uint32_t kind : 2;        /* enum place_kind, of its code */
+  uint32_t loads_flags : 1; /* its code is what stub_write_entry writes */
 };
 static struct place *places; /* open addressing */
 static uint32_t place_count, place_size;
@@ -63,7 +64,9 @@ static struct exit_slot *slots;
 
 /* A jump with its displacement at an offset in the code cache. */
 struct exit_jump {
-  uint32_t field, next; /* 0: the last */
+  uint32_t field;
+  uint32_t next : 31;     /* 0: the last */
+  uint32_t has_flags : 1; /* all of them are in EFLAGS there */
 };
 static struct exit_jump *exit_jumps;
 static uint32_t exit_jump_limit, exit_jump_count = 1;
@@ -309,8 +312,10 @@ static void slot_link(uint32_t slot, const struct place *place) {
   aim(out->entry + 1, straight ? target : out->indirect);
   if (out->counting && place->host)
     aim(out->counting + EXIT_COUNTED_JUMP, straight ? place->host : out->counting + EXIT_COUNTED_INDIRECT);
+  const bool may_pass = straight && target == place->host && place->loads_flags;
+  const uint32_t inside = may_pass ? host_offset(stub_entry_target(host_address(target))) : target;
   for (uint32_t at = out->first_jump; at; at = exit_jumps[at].next)
-    aim(exit_jumps[at].field, straight ? target : out->entry);
+    aim(exit_jumps[at].field, !straight ? out->entry : exit_jumps[at].has_flags ? inside : target);
 }
 
 static void slots_link(const struct place *place) {
@@ -338,12 +343,13 @@ bool unit_is_settled(guest_addr eip) {
 
 static void forget_cached_jump(guest_addr eip);
 
-void unit_map_insert(guest_addr eip, uintptr_t host, enum place_kind kind) {
+void unit_map_insert(guest_addr eip, uintptr_t host, enum place_kind kind, bool loads_flags) {
   struct place *place = place_make(eip);
   if (place->host)
     forget_cached_jump(eip);
   place->host = host_offset(host);
   place->kind = kind;
+  place->loads_flags = loads_flags;
   slots_link(place);
 }
 
@@ -373,11 +379,11 @@ void slot_set_code(uint32_t slot, uintptr_t entry, uintptr_t indirect, uintptr_t
   slot_used(slot);
 }
 
-void slot_add_jump(uint32_t slot, uintptr_t field) {
+void slot_add_jump(uint32_t slot, uintptr_t field, bool has_flags) {
   const struct place *place = place_with_code(code_cache.target[slot].eip);
   if (exit_jump_count == exit_jump_limit)
     return; /* it goes by the exit */
-  exit_jumps[exit_jump_count] = (struct exit_jump){host_offset(field), slots[slot].first_jump};
+  exit_jumps[exit_jump_count] = (struct exit_jump){host_offset(field), slots[slot].first_jump, has_flags};
   slots[slot].first_jump = exit_jump_count++;
   if (place)
     slot_link(slot, place);

@@ -3,7 +3,8 @@
  * is shown the flags at each. A line is a sum over what some functions did and what their faults showed. Arguments: a seed
  * for other functions, and anything, for which each event is printed.
  * guest-test: link=static
- * guest-test: levels=O2 */
+ * guest-test: levels=O2
+ * guest-test: runs=1|2045|4035 */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdint.h>

@@ -238,14 +238,13 @@ static uint16_t x87_opcode(unsigned mnemonic) {
 static unsigned host_number(const struct operand *op) {
   if (op->kind != OPERAND_GPR)
     return op->reg;
-  return operand_is_high_byte(op) ? op->reg : host_register[op->reg];
+  return operand_is_high_byte(op) ? op->reg : host_gpr(op->reg);
 }
 
 static bool needs_rex(const struct operand *op) {
   switch (op->kind) {
   case OPERAND_GPR:
-    return !operand_is_high_byte(op) &&
-           (host_register[op->reg] >= 8 || (op->size == 1 && host_register[op->reg] >= 4));
+    return !operand_is_high_byte(op) && (host_gpr(op->reg) >= 8 || (op->size == 1 && host_gpr(op->reg) >= 4));
   case OPERAND_MEMORY:
     return host_base(op) >= 8 || host_index(op) >= 8;
   default:
@@ -336,9 +335,19 @@ uint8_t *direct_write(uint8_t *at, const struct insn *insn) {
 
 static uint8_t offset_of(enum flag flag) { return (uint8_t)(offsetof(struct cpu_state, cf) + flag); }
 
-/* lahf is without REX prefix, as ah is: eax is kept in r10. */
+bool direct_save_keeps(uint8_t flags) { return !(flags & FLAGS_A) || __builtin_cpu_supports("bmi2"); }
+
+/* lahf is without REX prefix, as ah is: eax is kept in r10. Of what takes one bit out of it only pext leaves
+ * the flags alone. */
 static uint8_t *write_save_adjust(uint8_t *at) {
   enum { AH_ADJUST_BIT = 4 };
+  if (direct_save_keeps(FLAGS_A)) {
+    at = EMIT(at, 0x41, 0x89, 0xC2, 0x9F, 0x41, 0xBE); /* mov %eax,%r10d; lahf; mov … */
+    at = emit32(at, 1u << (8 + AH_ADJUST_BIT));        /* … $bit of ah,%r14d */
+    at = EMIT(at, 0xC4, 0x42, 0x7A, 0xF5, 0xF6);       /* pext %r14d,%eax,%r14d */
+    at = EMIT(at, GS, REX | REX_R | REX_B, 0x88, 0x40 | (R14 & 7) << 3 | (ZERO & 7), offset_of(FLAG_A));
+    return EMIT(at, 0x44, 0x89, 0xD0); /* mov %r10d,%eax */
+  }
   at = EMIT(at, 0x41, 0x89, 0xC2);                    /* mov %eax,%r10d */
   at = EMIT(at, 0x9F, 0xC0, 0xEC, AH_ADJUST_BIT);     /* lahf; shr $4,%ah */
   at = EMIT(at, 0x80, 0xE4, 1, GS, 0x88, 0x24, 0x25); /* and $1,%ah; mov %ah,%gs:af */

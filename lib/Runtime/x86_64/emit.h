@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Host registers that are not the guest's (docs/guest-abi.md), and prefixes. */
-enum { R10 = 10, R13 = 13, ZERO = 15 };
+enum { R10 = 10, R13 = 13, R14 = 14, ZERO = 15 };
 enum { GS = 0x65, OPERAND16 = 0x66, ADDRESS32 = 0x67, REX = 0x40, REX_R = 4, REX_X = 2, REX_B = 1 };
 
 /* Both return the end of what they write. */
@@ -23,6 +23,9 @@ static inline uint8_t *emit32(uint8_t *at, uint32_t value) { return emit(at, &va
 static inline uint8_t rex_prefix(unsigned reg, unsigned base, unsigned index) {
   return (uint8_t)(REX | (reg & 8 ? REX_R : 0) | (index & 8 ? REX_X : 0) | (base & 8 ? REX_B : 0));
 }
+
+/* The host's of a general register, or of the temporary one. */
+static inline unsigned host_gpr(unsigned reg) { return reg == REGISTER_TEMPORARY ? R14 : host_register[reg]; }
 
 /* The host's base and index of a guest's memory operand. */
 static inline unsigned host_base(const struct operand *op) {

@@ -117,6 +117,13 @@ uint8_t *stub_write_entry(uint8_t *at, uintptr_t target, bool recorded) {
   return emit_near_jump(at, flags_stub[recorded]);
 }
 
+uintptr_t stub_entry_target(uintptr_t entry) {
+  enum { DISPLACEMENT = 3, LEA_SIZE = 7 };
+  int32_t displacement;
+  memcpy(&displacement, (const uint8_t *)entry + DISPLACEMENT, sizeof displacement);
+  return entry + LEA_SIZE + (uintptr_t)(intptr_t)displacement;
+}
+
 uint8_t *stub_write_helper_jump(uint8_t *at, guest_addr eip, unsigned helper) {
   at = EMIT(at, 0x41, 0xBD); /* mov $eip,%r13d */
   at = emit32(at, eip);

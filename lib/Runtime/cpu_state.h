@@ -50,6 +50,9 @@ struct jump_cache_entry {
   uint64_t host;        /* where its translation starts */
 };
 enum { JUMP_CACHE_BITS = 13, JUMP_CACHE_SIZE = 1 << JUMP_CACHE_BITS, JUMP_CACHE_WAYS = 4 };
+/* Another, for jumps by tables of the guest's: a row for each table, and an entry of it for each index, as
+ * far as they are different (jump_cache.c). */
+enum { TABLE_ROW_BITS = 5, TABLE_ROWS = 1 << TABLE_ROW_BITS, TABLE_ROW_SIZE = 256 };
 /* An empty entry's eip where 0 would be found: this one has its place elsewhere. */
 enum { JUMP_CACHE_NOBODY = 0x100 };
 
@@ -100,6 +103,7 @@ struct cpu_state {
 
   uint16_t segment_selector[SEG_COUNT];
   struct jump_cache_entry jump_cache[JUMP_CACHE_SIZE];
+  struct jump_cache_entry table_jumps[TABLE_ROWS][TABLE_ROW_SIZE];
 
   /* Segments that are not flat (Runtime/careful.c): a bit for each register that usual code is wrong for.
    * The bounds of the others are not looked at while there is no such bit, and all are right once there is. */

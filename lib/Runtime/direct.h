@@ -26,6 +26,9 @@ uint8_t *direct_write_save(uint8_t *at, uint8_t flags);
 /* Are the host's flags the same behind that? Always, without FLAGS_A. */
 bool direct_save_keeps(uint8_t flags);
 
+/* From one of the host's registers to another; the end. */
+uint8_t *direct_write_move(uint8_t *at, unsigned to, unsigned from);
+
 /* The carry, and no other flag, from the register file to the host's; the end. */
 uint8_t *direct_write_load_carry(uint8_t *at);
 

@@ -193,54 +193,13 @@ static bool needs_flags(guest_addr eip) {
   return engine.precise ? read || is_cut : read & ~engine.return_flags;
 }
 
-struct jump_cache_entry *engine_cached_jump(struct cpu_state *cpu, guest_addr eip) {
-  const unsigned first = jump_cache_index(eip);
-  for (unsigned way = 0; way < JUMP_CACHE_WAYS; way++)
-    if (eip && cpu->jump_cache[first ^ way].eip == eip)
-      return &cpu->jump_cache[first ^ way];
-  return NULL;
-}
-
-void engine_forget_jump(struct cpu_state *cpu, struct jump_cache_entry *entry) {
-  const bool is_of_zero = entry < cpu->jump_cache + JUMP_CACHE_WAYS; /* eip 0 is looked up there, and is never found */
-  __atomic_store_n(&entry->eip, is_of_zero ? JUMP_CACHE_NOBODY : 0, __ATOMIC_RELEASE);
-}
-
-void engine_forget_jumps(void) {
-  for (struct engine_thread *thread = engine.threads; thread; thread = thread->next)
-    for (unsigned i = 0; i < JUMP_CACHE_SIZE; i++)
-      if (thread->cpu->jump_cache[i].eip)
-        engine_forget_jump(thread->cpu, &thread->cpu->jump_cache[i]);
-}
-
-static bool is_at_home(const struct cpu_state *cpu, unsigned place) {
-  const guest_addr eip = cpu->jump_cache[place].eip;
-  return eip != 0 && eip != JUMP_CACHE_NOBODY && jump_cache_index(eip) == place;
-}
-
-/* The entry that eip has or, as the first to be looked at, gets. Who is there moves on to another of the set, to one that
- * is no other's first if there is any: else those that are at home would drive each other out by way of some that
- * nobody asks for any more. */
-static struct jump_cache_entry *room_for_jump(struct cpu_state *cpu, guest_addr eip) {
-  const unsigned first = jump_cache_index(eip);
-  struct jump_cache_entry *found = engine_cached_jump(cpu, eip), *cache = cpu->jump_cache;
-  if (found)
-    return found;
-  unsigned way = 1;
-  while (way < JUMP_CACHE_WAYS - 1 && is_at_home(cpu, first ^ way))
-    way++;
-  if (cache[first].eip > JUMP_CACHE_NOBODY)
-    cache[first ^ way] = cache[first];
-  return &cache[first];
-}
-
 /* Code that may get hotter is entered from the jump cache by way of an exit, too, which counts. Engine lock held. */
 static uintptr_t cache_jump(struct cpu_state *cpu, guest_addr eip, uintptr_t host) {
   const bool reads_flags = needs_flags(eip);
   if (engine.options.tier != RUNTIME_TIER_LLVM && !unit_is_settled(eip))
     host = translate_exit(eip);
   if (eip)
-    *room_for_jump(cpu, eip) =
+    *engine_room_for_jump(cpu, eip) =
         (struct jump_cache_entry){.eip = eip, .reads_flags = reads_flags, .host = host};
   return host;
 }
@@ -327,6 +286,16 @@ uintptr_t engine_dispatch(struct cpu_state *cpu) {
   trap_after_instruction(cpu);
   const uintptr_t host = cached_jump(cpu);
   return host ? host : resume(cpu, WANT_CACHED);
+}
+
+uintptr_t engine_table_miss(struct cpu_state *cpu, uint32_t offset) {
+  const guest_addr eip = cpu->eip;
+  const uintptr_t host = engine_dispatch(cpu);
+  engine_lock();
+  if (cpu->eip == eip) /* else something came between */
+    engine_cache_table_jump(cpu, offset, eip);
+  engine_unlock();
+  return host;
 }
 
 /* In the middle of a unit. */
@@ -445,7 +414,7 @@ static void *map(size_t size) {
 }
 
 /* One mapping: guard page, frames, signal stack, thread, CPU. */
-enum { THREAD_SIZE = 4096, CPU_OFFSET = GUARD_SIZE + FRAMES_SIZE + SIGNAL_STACK_SIZE + THREAD_SIZE };
+enum { THREAD_SIZE = 16384, CPU_OFFSET = GUARD_SIZE + FRAMES_SIZE + SIGNAL_STACK_SIZE + THREAD_SIZE };
 _Static_assert(sizeof(struct engine_thread) <= THREAD_SIZE, "the CPU lies behind it");
 #define CPU_MAPPING_SIZE (CPU_OFFSET + sizeof(struct cpu_state))
 
@@ -466,8 +435,6 @@ struct cpu_state *runtime_cpu_new(void *owner) {
   thread->frames_size = FRAMES_SIZE;
   thread->signal_stack = memory + GUARD_SIZE + FRAMES_SIZE;
   cpu_set_eflags(cpu, EFLAGS_ONE | EFLAGS_IF);
-  for (unsigned i = 0; i < JUMP_CACHE_WAYS; i++)
-    engine_forget_jump(cpu, &cpu->jump_cache[i]);
   cpu->runtime_private = (uint64_t)(uintptr_t)thread;
   cpu->self = (uint64_t)(uintptr_t)cpu;
   cpu->owner = owner;
@@ -476,6 +443,7 @@ struct cpu_state *runtime_cpu_new(void *owner) {
   cpu->frame_base = cpu->frame_stack = (uint64_t)(uintptr_t)base;
   engine_lock();
   thread->generation = code_cache.generation;
+  engine_begin_jumps(cpu);
   thread->next = engine.threads;
   engine.threads = thread;
   engine_unlock();

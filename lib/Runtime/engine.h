@@ -315,6 +315,7 @@ struct engine {
 };
 extern struct engine engine;
 
+enum { PASSING_LIMIT = 1 << 12, PASSING_FILTER_SIZE = 1 << 14 };
 struct engine_thread {
   struct cpu_state *cpu;
   struct engine_thread *next;
@@ -333,10 +334,33 @@ struct engine_thread {
   bool pending_interrupt; /* … or an interrupt */
   struct trap trap;
   struct statistics_exits exits;
+  struct {
+    unsigned count;
+    uint16_t entry[PASSING_LIMIT]; /* numbers of those of cpu->table_jumps whose code may be replaced */
+    uint64_t filter[PASSING_FILTER_SIZE /
+                    64]; /* a bit for some addresses each: may one of them be one of theirs? */
+  } passing;
 };
 static inline struct engine_thread *engine_thread_of(struct cpu_state *cpu) {
   return (struct engine_thread *)(uintptr_t)cpu->runtime_private;
 }
+
+/* --- jump_cache.c: where indirect jumps lead ---------------------------------------------------------------
+ * Engine lock held for all; the first may be asked by the thread itself without. */
+
+/* The thread's entry for eip; NULL if there is none. */
+struct jump_cache_entry *engine_cached_jump(struct cpu_state *cpu, guest_addr eip);
+/* The same, made if need be. */
+struct jump_cache_entry *engine_room_for_jump(struct cpu_state *cpu, guest_addr eip);
+/* The row of cpu_state.table_jumps for jumps by the guest's table at that address or offset. */
+unsigned engine_table_row(uint32_t table);
+/* The entry at that offset in bytes was found empty by a jump to eip: it gets what the jump cache has. */
+void engine_cache_table_jump(struct cpu_state *cpu, uint32_t offset, guest_addr eip);
+/* Of a new thread, whose memory is zero. */
+void engine_begin_jumps(struct cpu_state *cpu);
+/* Empties the entries for eip, or all, of all threads, which may be looking at them. */
+void engine_forget_jumps_to(guest_addr eip);
+void engine_forget_jumps(void);
 
 /* observe.c */
 void observe_thread_ended(const struct engine_thread *thread);
@@ -349,8 +373,6 @@ void engine_wait_unlocked(void);
 /* Tells a thread, or all, that open frames may lead into dropped code. Engine lock held. */
 void engine_frames_stale_of(struct engine_thread *thread);
 void engine_frames_stale(void);
-/* Empties the jump caches of all threads. Engine lock held. */
-void engine_forget_jumps(void);
 /* Has every other thread leave translated code before its next instruction. Engine lock held. */
 void engine_interrupt_others(void);
 /* Is this signal what engine_interrupt_others() sends? Async-signal-safe. */
@@ -364,6 +386,7 @@ _Noreturn void engine_fatal(guest_addr eip, const char *format, ...) __attribute
 enum { SLOT_IS_HOT = 1 << 30 };
 uintptr_t engine_link(struct cpu_state *cpu, uint32_t slot);
 uintptr_t engine_dispatch(struct cpu_state *cpu);
+uintptr_t engine_table_miss(struct cpu_state *cpu, uint32_t offset);
 uintptr_t engine_return(struct cpu_state *cpu);
 uintptr_t engine_leave(struct cpu_state *cpu);
 /* Runs helper `index`. 0: go on where it was called; else forget open frames and go there. */
@@ -388,18 +411,21 @@ uint32_t fault_beyond_limit(const struct cpu_state *cpu, guest_addr address);
 void stubs_init(void);
 /* Host address of a stencil symbol that is a stub (STENCIL_DISPATCH and above). */
 uintptr_t stub_address(unsigned symbol);
-/* A jump to it. */
+/* That of the one that has C look eip in r13d up. */
+uintptr_t stub_dispatch_miss(void);
+/* A jump to an address. */
 uint8_t *stub_write_jump(uint8_t *at, uintptr_t target);
-/* The thread's entry of the jump cache for eip; NULL if there is none. Takes an entry's address away; other
- * threads may be looking at it. Engine lock held, or by the thread itself. */
-struct jump_cache_entry *engine_cached_jump(struct cpu_state *cpu, guest_addr eip);
-void engine_forget_jump(struct cpu_state *cpu, struct jump_cache_entry *entry);
 
 /* The inline jump to eip in r13d, by the thread's jump cache. Where flags in the register file may be older than the record
  * it does not go to code that reads them: C brings them up to date first. */
 enum { PROBE_SIZE = 64 };
 enum probe_flags { PROBE_FLAGS_KEPT, PROBE_FLAGS_OLDER };
 uint8_t *stub_write_probe(uint8_t *at, enum probe_flags flags);
+/* The same by the thread's row of table jumps (jump_cache.c), with the guest's index in a host register.
+ * *miss gets the displacement of the jump for who is not found there, to what stub_write_table_miss writes.
+ */
+uint8_t *stub_write_table_probe(uint8_t *at, unsigned index, unsigned row, uint8_t **miss);
+uint8_t *stub_write_table_miss(uint8_t *at, unsigned row, enum probe_flags flags);
 /* A jump, its displacement left open at its end, if r13d is eip. */
 uint8_t *stub_write_comparison(uint8_t *at, guest_addr eip);
 /* What a region begins with: touches the host stack that it will need, frame_size bytes of it, so that the fault there
@@ -471,8 +497,8 @@ int signals_init(void);
 
 /* enter.S */
 _Noreturn void enter_guest(struct cpu_state *cpu, uintptr_t host);
-extern const char enter_link[], enter_dispatch_miss[], enter_return_miss[], enter_leave[], enter_helper[],
-    enter_with_flags[], enter_with_record[], enter_after_signal[];
+extern const char enter_link[], enter_dispatch_miss[], enter_table_miss[], enter_return_miss[], enter_leave[],
+    enter_helper[], enter_with_flags[], enter_with_record[], enter_after_signal[];
 extern const char enter_text_start[], enter_text_end[];
 
 #endif

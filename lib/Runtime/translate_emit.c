@@ -97,6 +97,7 @@ static void emit_block(unsigned b) {
   const struct block *block = &translation.unit.block[b];
   unsigned end = translation.selection.block_end[b];
   align_loop(b);
+  translate_find_table_jump(block);
   translation.block = b;
   translation.block_code[b] = translation.at;
   note_position(&translation.block_position[b]);

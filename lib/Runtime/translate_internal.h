@@ -15,8 +15,8 @@ enum { GAP_LIMIT = 3 }; /* bytes that a jump is moved by at most (translate_gap_
 struct fixup {
   uint8_t *field;
   int32_t addend;
-  enum { TO_BLOCK, TO_DETOUR, TO_EXIT, TO_PROBE, FILLED } kind;
-  uint32_t target; /* block or detour index, guest address, or enum probe_flags */
+  enum { TO_BLOCK, TO_DETOUR, TO_EXIT, TO_PROBE, TO_TABLE_MISS, FILLED } kind;
+  uint32_t target; /* block or detour index, guest address, enum probe_flags, row of table jumps */
   bool counts;     /* an exit through which code gets hot */
   bool has_flags;  /* all of them are in EFLAGS */
   bool straight;   /* a jump that leads past its exit where it can */
@@ -70,6 +70,8 @@ void translate_emit_nops(unsigned count);
 void translate_copy_piece(const struct selected *piece, const struct block *block);
 /* The end of an instruction's code. */
 void translate_end_insn(void);
+/* Before a block's pieces: does it end in a jump by a table? */
+void translate_find_table_jump(const struct block *block);
 /* At indirect jumps and calls. */
 enum probe_flags translate_probe_flags(void);
 
@@ -97,6 +99,8 @@ uint8_t *translate_patch_last_jump(const struct stencil_reloc *reloc, uint8_t *f
                                    const struct block *block);
 /* A jump of its own, at translation.at. */
 void translate_emit_jump(int block, guest_addr eip, bool repeats, bool has_flags);
+/* The jump for who is not found in the row of table jumps. */
+void translate_add_table_miss_fixup(uint8_t *field, unsigned row);
 /* How far a displacement at `field` must move so that it can be changed at once. */
 unsigned translate_gap_before(const uint8_t *field);
 /* Has one of the jumps from number `first` on need of that? */

@@ -60,6 +60,10 @@ void translate_add_jump_fixup(uint8_t *field, int32_t addend, int block, guest_a
   fixup->moves = translation.large && (repeats || is_taken(field));
 }
 
+void translate_add_table_miss_fixup(uint8_t *field, unsigned row) {
+  add_fixup(field, -4, TO_TABLE_MISS, row);
+}
+
 void translate_store(uint8_t *field, unsigned kind, uint64_t value) {
   static const uint8_t sizes[] = {
       [RELOC_ABS8] = 1, [RELOC_ABS16] = 2, [RELOC_ABS32] = 4, [RELOC_PC32] = 4, [RELOC_DISP32] = 4};
@@ -258,6 +262,11 @@ void translate_emit_exits(void) {
     case TO_PROBE:
       target = translation.at;
       translation.at = stub_write_probe(translation.at, (enum probe_flags)fixup->target);
+      translate_store_pc32(fixup->field, fixup->addend, code_address(target));
+      continue;
+    case TO_TABLE_MISS:
+      target = translation.at;
+      translation.at = stub_write_table_miss(translation.at, fixup->target, translate_probe_flags());
       translate_store_pc32(fixup->field, fixup->addend, code_address(target));
       continue;
     case FILLED:

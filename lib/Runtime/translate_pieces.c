@@ -149,8 +149,71 @@ static void write_return(const struct selected *piece, const struct block *block
     translation.at = turn_return(translation.at);
 }
 
+/* --- Jumps by tables --- */
+
+/* The load of an address, or of what makes one, from a table, for the jump at the block's end. */
+static struct {
+  const struct insn *load; /* NULL: there is none */
+  unsigned index;          /* the host's register that has the index, from before the load to the jump */
+  bool is_kept;            /* that is another than the guest's, which is written */
+} table_jump;
+
+static const struct operand *table_operand(const struct insn *insn) {
+  for (unsigned i = 0; i < 2; i++)
+    if (insn->form.op[i].kind == OPERAND_MEMORY && insn->form.op[i].index != REGISTER_NONE &&
+        insn->form.op[i].scale == 2 && insn->form.op[i].read && !insn->form.op[i].vector_index)
+      return &insn->form.op[i];
+  return NULL;
+}
+
+static bool writes_register(const struct insn *insn, unsigned reg) {
+  for (unsigned i = 0; i < 4; i++)
+    if (insn->form.op[i].kind == OPERAND_GPR && insn->form.op[i].written &&
+        operand_whole_register(&insn->form.op[i]) == reg)
+      return true;
+  return false;
+}
+
+/* Looks at the block's last instructions. To be wrong costs time only: where the jump leads is compared. */
+void translate_find_table_jump(const struct block *block) {
+  enum { DISTANCE = 4, KEPT = 11 };
+  const struct insn *first = &translation.unit.insn[block->first], *jump = first + block->count - 1;
+  table_jump.load = NULL;
+  if (!translation.large || jump->flow != FLOW_JUMP_INDIRECT)
+    return;
+  for (const struct insn *insn = jump; insn >= first && jump - insn < DISTANCE; insn--) {
+    const struct operand *table = table_operand(insn);
+    if (!table)
+      continue;
+    table_jump.load = insn;
+    table_jump.is_kept = false;
+    for (const struct insn *k = insn; k < jump; k++)
+      table_jump.is_kept |= writes_register(k, table->index);
+    table_jump.index = table_jump.is_kept ? KEPT : host_register[table->index];
+    return;
+  }
+}
+
+/* Tables that have no address of their own are each instruction's. */
+static unsigned table_row(void) {
+  const struct insn *load = table_jump.load;
+  return engine_table_row(load->disp ? load->disp : load->eip);
+}
+
+static void keep_index(void) {
+  const unsigned guest = table_operand(table_jump.load)->index;
+  translation.at = direct_write_move(translation.at, table_jump.index, host_register[guest]);
+}
+
 /* To eip in r13d: by the jump cache, but for where it is likely to lead. */
 static uint8_t *write_indirect_jump(uint8_t *at, const struct insn *jump) {
+  if (table_jump.load && jump->flow == FLOW_JUMP_INDIRECT) {
+    uint8_t *miss;
+    const unsigned row = table_row();
+    at = stub_write_table_probe(at, table_jump.index, row, &miss);
+    translate_add_table_miss_fixup(miss, row);
+    return at;
+  }
   if (translation.guess && jump->flow == FLOW_JUMP_INDIRECT && translation.block == translate_entry_block()) {
     at = stub_write_comparison(at, translation.guess);
     translate_add_jump_fixup(at - 4, -4, -1, translation.guess, true, false);
@@ -220,6 +283,8 @@ static void copy_stencil(const struct selected *piece, const struct block *block
 void translate_copy_piece(const struct selected *piece, const struct block *block) {
   if (piece->starts)
     note_insn(piece);
+  if (piece->starts && table_jump.is_kept && table_jump.load && piece->eip == table_jump.load->eip)
+    keep_index();
   if (piece->starts && translation.options.records && !piece->adjust && !piece->unrecorded &&
       !piece->through_temporary)
     emit_record(piece);

@@ -341,12 +341,10 @@ bool unit_is_settled(guest_addr eip) {
   return place && place->kind == PLACE_SETTLED;
 }
 
-static void forget_cached_jump(guest_addr eip);
-
 void unit_map_insert(guest_addr eip, uintptr_t host, enum place_kind kind, bool loads_flags) {
   struct place *place = place_make(eip);
   if (place->host)
-    forget_cached_jump(eip);
+    engine_forget_jumps_to(eip);
   place->host = host_offset(host);
   place->kind = kind;
   place->loads_flags = loads_flags;
@@ -357,7 +355,7 @@ void unit_settle(guest_addr eip) {
   struct place *place = place_with_code(eip);
   if (!place || place->kind == PLACE_SETTLED)
     return;
-  forget_cached_jump(eip); /* which may go there by an exit that counts */
+  engine_forget_jumps_to(eip); /* which may go there by an exit that counts */
   place->kind = PLACE_SETTLED;
   slots_link(place);
 }
@@ -417,14 +415,6 @@ static void forget_place(guest_addr eip) {
   struct place *place = place_find(eip);
   place->host = 0;
   slots_link(place);
-}
-
-static void forget_cached_jump(guest_addr eip) {
-  for (struct engine_thread *thread = engine.threads; thread; thread = thread->next) {
-    struct jump_cache_entry *entry = engine_cached_jump(thread->cpu, eip);
-    if (entry)
-      engine_forget_jump(thread->cpu, entry);
-  }
 }
 
 /* Takes the unit's ways in out of the map. */

@@ -365,6 +365,10 @@ uint8_t *direct_write_save(uint8_t *at, uint8_t flags) {
   return flags & FLAGS_A ? write_save_adjust(at) : at;
 }
 
+uint8_t *direct_write_move(uint8_t *at, unsigned to, unsigned from) {
+  return EMIT(at, rex_prefix(from, to, SIB_NO_INDEX), 0x89, (uint8_t)(0xC0 | (from & 7) << 3 | (to & 7)));
+}
+
 /* The flag is 0 or 1. */
 uint8_t *direct_write_load_carry(uint8_t *at) {
   return EMIT(at, GS, REX | REX_B, ESCAPE, 0xBA, 0x40 | 4 << 3 | (ZERO & 7), offset_of(FLAG_C),

@@ -180,6 +180,16 @@ enter_leave:
         call engine_leave
         jmp resume_at_rax
 
+/* The entry of table jumps at offset r11d is empty, and the jump leads to eip in r13d. */
+        .globl enter_table_miss
+enter_table_miss:
+        SAVE
+        movl %r13d, %gs:EIP
+        TO_C
+        movl %r11d, %esi
+        call engine_table_miss
+        jmp resume_at_rax
+
 /* eip in r13d is not in the jump cache. */
         .globl enter_dispatch_miss
 enter_dispatch_miss:

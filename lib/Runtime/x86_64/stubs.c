@@ -1,6 +1,7 @@
 /* Small pieces of host code that are not the guest's: stubs, the jump-cache probe, exits.
  *
  * Registers as docs/guest-abi.md has them: r10 and r11 are free, r13d is eip. */
+#include "Runtime/direct.h"
 #include "Runtime/helpers.h"
 #include "Runtime/x86_64/emit.h"
 
@@ -25,11 +26,18 @@ static uint8_t *emit_near_jump(uint8_t *at, uintptr_t target) {
 uint8_t *stub_write_jump(uint8_t *at, uintptr_t target) { return emit_near_jump(at, target); }
 
 /* second_stub: the target's other places, by whether flags may be older. */
-static uintptr_t slot_stub, second_stub[2], return_second_stub, flags_stub[2];
+static uintptr_t slot_stub, miss_stub, second_stub[2], return_second_stub, flags_stub[2], table_stub[2];
+
+uintptr_t stub_dispatch_miss(void) { return miss_stub; }
 
 static uint8_t *emit_jump_if_not(uint8_t *at, uintptr_t target) {
   at = EMIT(at, 0x0F, 0x85); /* jne target */
   return emit32(at, (uint32_t)(target - code_address(at) - 4));
+}
+
+static uint8_t *emit_jump_to_entry(uint8_t *at, uint32_t table) {
+  at = EMIT(at, 0x65, 0x41, 0xFF, 0xA2); /* jmp *%gs:table+8(%r10) */
+  return emit32(at, table + offsetof(struct jump_cache_entry, host));
 }
 
 /* To the target if the jump cache's entry at r10 is eip's (cpu_state.h), and not one that reads flags which
@@ -43,8 +51,7 @@ static uint8_t *write_entry_probe(uint8_t *at, enum probe_flags flags, uintptr_t
     at = emit32(at, table + offsetof(struct jump_cache_entry, reads_flags));
     at = emit_jump_if_not(EMIT(at, 0), miss);
   }
-  at = EMIT(at, 0x65, 0x41, 0xFF, 0xA2); /* jmp *%gs:table+8(%r10) */
-  return emit32(at, table + offsetof(struct jump_cache_entry, host));
+  return emit_jump_to_entry(at, table);
 }
 
 static uint8_t *write_probe(uint8_t *at, enum probe_flags flags, uintptr_t second) {
@@ -55,6 +62,36 @@ static uint8_t *write_probe(uint8_t *at, enum probe_flags flags, uintptr_t secon
 }
 
 uint8_t *stub_write_probe(uint8_t *at, enum probe_flags flags) {
+  return write_probe(at, flags, second_stub[flags]);
+}
+
+/* Code that reads flags which may be older is in no row. */
+uint8_t *stub_write_table_probe(uint8_t *at, unsigned index, unsigned row, uint8_t **miss) {
+  enum { ENTRY = sizeof(struct jump_cache_entry), ENTRY_SHIFT = 4 };
+  _Static_assert(ENTRY == 1 << ENTRY_SHIFT, "the index is shifted");
+  const uint32_t table = (uint32_t)(offsetof(struct cpu_state, table_jumps) + row * TABLE_ROW_SIZE * ENTRY);
+  at = direct_write_move(at, R10, index);
+  at = EMIT(at, 0x41, 0xC1, 0xE2, ENTRY_SHIFT);                          /* shl $4,%r10d */
+  at = emit32(EMIT(at, 0x41, 0x81, 0xE2), (TABLE_ROW_SIZE - 1) * ENTRY); /* and $…,%r10d */
+  at = emit32(EMIT(at, 0x65, 0x45, 0x39, 0xAA), table);                  /* cmp %r13d,%gs:table(%r10) */
+  at = EMIT(at, 0x0F, 0x85);                                             /* jne miss */
+  *miss = at;
+  return emit_jump_to_entry(emit32(at, 0), table);
+}
+
+uint8_t *stub_write_table_miss(uint8_t *at, unsigned row, enum probe_flags flags) {
+  at = EMIT(at, 0x41, 0x81, 0xC2); /* add $row,%r10d */
+  at = emit32(at, (uint32_t)(row * TABLE_ROW_SIZE * sizeof(struct jump_cache_entry)));
+  return emit_near_jump(at, table_stub[flags]);
+}
+
+/* With the offset of the entry in r10d: if it is empty, C fills it; else it is another's. */
+static uint8_t *write_table_stub(uint8_t *at, enum probe_flags flags) {
+  at = EMIT(at, 0x65, 0x41, 0x83, 0xBA); /* cmpl $0,%gs:table_jumps(%r10) */
+  at = EMIT(emit32(at, offsetof(struct cpu_state, table_jumps)), 0);
+  uint8_t *const not_empty = EMIT(at, 0x75, 0);                            /* jne */
+  at = emit_far_jump(EMIT(not_empty, 0x45, 0x89, 0xD3), enter_table_miss); /* mov %r10d,%r11d */
+  not_empty[-1] = (uint8_t)(at - not_empty);
   return write_probe(at, flags, second_stub[flags]);
 }
 
@@ -143,7 +180,7 @@ void stubs_init(void) {
   at = EMIT(at, 0x4C, 0x8D, 0x15); /* lea slots(%rip),%r10 */
   at = emit_rip32(at, code_cache.slot);
   at = EMIT(at, 0x43, 0xFF, 0x24, 0xDA); /* jmp *(%r10,%r11,8) */
-  const uintptr_t miss = code_address(at);
+  miss_stub = code_address(at);
   at = emit_far_jump(at, enter_dispatch_miss);
   stubs[STENCIL_LEAVE] = code_address(at);
   at = emit_far_jump(at, enter_leave);
@@ -154,7 +191,11 @@ void stubs_init(void) {
   const uintptr_t return_miss = code_address(at);
   at = emit_far_jump(at, enter_return_miss);
   for (unsigned flags = 0; flags < 2; flags++)
-    at = write_other_probes(at, (enum probe_flags)flags, miss, &second_stub[flags]);
+    at = write_other_probes(at, (enum probe_flags)flags, miss_stub, &second_stub[flags]);
+  for (unsigned flags = 0; flags < 2; flags++) {
+    table_stub[flags] = code_address(at);
+    at = write_table_stub(at, (enum probe_flags)flags);
+  }
   at = write_other_probes(at, PROBE_FLAGS_OLDER, return_miss, &return_second_stub);
   uintptr_t helper_stub = code_address(at);
   at = emit_far_jump(at, enter_helper);

@@ -38,6 +38,10 @@ struct slot_target {
  * now and then, which makes them hot sooner. (engine.hot_count, which is this but for tests. With 1 all units
  * are large.) */
 enum { HOT_COUNT = 3000, COUNTER_BITS = 16 };
+/* A program in which so many places got hot, and that still comes to new code, has much code, and will come
+ * to this again: from then on new code is translated in large units at once. (Start-up stays below: python3
+ * -c pass has 63.) */
+enum { HOT_PLACES_ENOUGH = 256 };
 static inline uint32_t counter_of(guest_addr eip) { return (eip ^ eip >> COUNTER_BITS) % (1u << COUNTER_BITS); }
 
 struct code_cache {
@@ -309,6 +313,7 @@ struct engine {
   uint8_t return_flags; /* discover.h */
   uint64_t code_changes; /* what was found out about guest code is true as long as this stays the same */
   uint32_t hot_count;    /* jumps that make a counter overflow */
+  uint32_t hot_places;   /* how many have */
   uint32_t region_rounds; /* overflows that make a large unit's code a region */
   bool regions_at_once; /* code is made a region when it is first come to: for tests */
   struct engine_thread *threads; /* under the engine lock */

@@ -102,6 +102,8 @@ uintptr_t translate(const struct cpu_state *cpu, bool hot, guest_addr *fault) {
     return known ? known : translate_block(eip, fault);
   if (!hot && (known = enter_known(eip)))
     return known;
+  engine.hot_places += hot;
+  hot |= engine.hot_places >= HOT_PLACES_ENOUGH;
   const uint64_t began = observe_clock();
   translation.large = hot;
   unsigned limit = hot ? UNIT_INSN_LIMIT : SMALL_UNIT;

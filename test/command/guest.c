@@ -3,7 +3,8 @@
  *   deep N       uses N bytes of stack     exit N     ends with status N
  *   kill N       ends by signal N          collide N  calls functions whose places in the jump
  *                                                     cache meet, N times
- *   unpaired N   returns where no call of that frame was, N times */
+ *   unpaired N   returns where no call of that frame was, N times
+ *   many N       calls many functions N times each, and then very many once */
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -74,6 +75,16 @@ static void return_unpaired(unsigned long count) {
   }
 }
 
+static void call_many(unsigned long count) {
+  enum { HOT = 300, ALL = 2000, APART = 64 };
+  uint8_t *code = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  for (unsigned f = 0; f < ALL; f++)
+    code[f * APART] = RET;
+  for (unsigned f = 0; f < ALL; f++)
+    for (unsigned long i = 0; i < (f < HOT ? count : 1); i++)
+      ((void (*)(void))(uintptr_t)(code + f * APART))();
+}
+
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IONBF, 0);
   for (int i = 1; i < argc; i++) {
@@ -85,6 +96,9 @@ int main(int argc, char **argv) {
       i++;
     } else if (strcmp(ask, "unpaired") == 0) {
       return_unpaired(strtoul(argument, NULL, 0));
+      i++;
+    } else if (strcmp(ask, "many") == 0) {
+      call_many(strtoul(argument, NULL, 0));
       i++;
     } else if (strcmp(ask, "deep") == 0) {
       use_stack(strtoul(argument, NULL, 0));

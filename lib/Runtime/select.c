@@ -6,7 +6,6 @@
 #include "Runtime/engine.h"
 #include "Runtime/select_internal.h"
 
-#include <Zydis/Mnemonic.h>
 #include <string.h>
 
 /* --- Flags in the host's register ------------------------------------------------------------------------
@@ -27,16 +26,9 @@ static struct {
 } host_flags;
 static bool goes_on; /* they are good for the next block, which is nobody's but this one's */
 
-/* The instruction that set them, while it can be recorded late (below). */
-static struct {
-  uint32_t piece;  /* plus one; 0: none that can */
-  uint8_t gpr;     /* 1 << the registers that its record is made of */
-  bool has_memory; /* and of the temporary one, which nearly everything uses */
-} late;
-
 static void forget_host_flags(void) {
   memset(&host_flags, 0, sizeof host_flags);
-  late.piece = 0;
+  late_forget();
 }
 
 /* Of the flags that it has those are left that somebody may look at, when `live` are read: with records, all
@@ -69,68 +61,6 @@ static struct {
   bool needs_record[UNIT_BLOCK_LIMIT]; /* what was set before the block needs a record */
   uint16_t chain;                      /* the one being selected for */
 } edges;
-
-/* --- … and records where they are needed ---
- *
- * Where only one way of a jump needs the record, as an error path that calls or the way out of a loop does,
- * it is made there, from what the instruction left behind. */
-
-/* A jump with a late record on either way. */
-static struct late_pair {
-  uint32_t piece; /* what is recorded instead if both are needed, … */
-  uint32_t way[2];
-  uint16_t chain;
-} late_pair[UNIT_BLOCK_LIMIT];
-static unsigned late_pair_count;
-
-/* The instruction sets flags, which have no record so far if that is `unrecorded` (as above). */
-static void late_set(uint32_t unrecorded, enum flag_record record, struct selected *piece) {
-  const struct insn *insn = piece->insn;
-  late.piece = 0;
-  if (record != FLAG_RECORD_OPERANDS || !flag_record_can_be_late(insn))
-    return;
-  late.piece = unrecorded;
-  late.gpr = 0;
-  late.has_memory = false;
-  for (unsigned i = 0; i < 2; i++) {
-    const struct operand *op = &insn->form.op[i];
-    late.has_memory |= op->kind == OPERAND_MEMORY;
-    late.gpr |= (uint8_t)(op->kind == OPERAND_GPR ? 1 << operand_whole_register(op) : 0);
-  }
-  piece->through_temporary = late.has_memory;
-}
-
-/* Does the instruction write but what is visible of it? */
-static bool writes_operands_only(const struct insn *insn) {
-  switch (insn->form.mnemonic) {
-  case ZYDIS_MNEMONIC_MOV:
-  case ZYDIS_MNEMONIC_MOVZX:
-  case ZYDIS_MNEMONIC_MOVSX:
-  case ZYDIS_MNEMONIC_LEA:
-    return true;
-  default:
-    return insn->condition != CONDITION_NONE;
-  }
-}
-
-/* The instruction comes between the one to be recorded and the record. */
-static void late_pass(const struct insn *insn) {
-  const bool is_jump = insn->flow == FLOW_CONDITIONAL;
-  if (!is_jump && (late.has_memory || !writes_operands_only(insn)))
-    late.piece = 0;
-  for (unsigned i = 0; i < 4; i++)
-    if (insn->form.op[i].kind == OPERAND_GPR && insn->form.op[i].written &&
-        late.gpr >> operand_whole_register(&insn->form.op[i]) & 1)
-      late.piece = 0;
-}
-
-/* The record on one way of the jump that was selected last. */
-static uint32_t add_late_record(bool is_taken, bool needed) {
-  const struct insn *insn = selecting.out->piece[late.piece - 1].insn;
-  selecting.out->piece[selecting.out->count++] = (struct selected){
-      .kind = SELECTED_RECORD, .insn = insn, .eip = insn->eip, .is_taken = is_taken, .unrecorded = !needed};
-  return selecting.out->count;
-}
 
 /* FLAGS_* that are read from the block's start on, and those that must be somewhere then. */
 static uint8_t flags_read_from(const struct unit *unit, int block) {
@@ -278,7 +208,7 @@ static void record_ways(const uint32_t way[2], unsigned taken_edge, unsigned nex
   if (next_edge < edges.count)
     edges.edge[next_edge].unrecorded = way[1];
   if (way[0] && way[1])
-    late_pair[late_pair_count++] = (struct late_pair){host_flags.unrecorded, {way[0], way[1]}, edges.chain};
+    late_add_pair(host_flags.unrecorded, way, edges.chain);
   host_flags.unrecorded = way[1];
 }
 
@@ -291,7 +221,7 @@ static void add_direct_branch(const struct unit *unit, const struct block *block
   const bool taken_carries = carries(unit, block->taken);
   const unsigned next_edge = edges.count;
   const bool next_carries = goes_on || carries(unit, block->next);
-  const bool is_late = host_flags.unrecorded && late.piece && (taken_carries || next_carries);
+  const bool is_late = host_flags.unrecorded && late_is_possible() && (taken_carries || next_carries);
   if (!is_late && (!taken_carries || !next_carries))
     record_host_flags();
   const uint8_t taken = taken_carries ? 0 : host_flags.dirty & (block->live_taken | host_flags.shown);
@@ -302,9 +232,9 @@ static void add_direct_branch(const struct unit *unit, const struct block *block
   add_direct(jump, 0, FLAG_RECORD_NONE);
   uint32_t way[2] = {0};
   if (is_late && (!taken_carries || taken_edge < next_edge))
-    way[0] = add_late_record(true, !taken_carries);
+    way[0] = late_add(true, !taken_carries);
   if (is_late && (!next_carries || goes_on || next_edge < edges.count))
-    way[1] = add_late_record(false, !next_carries);
+    way[1] = late_add(false, !next_carries);
   if (taken & ~both || way[0])
     selecting.out->detour[selecting.out->detour_count++] = (struct detour){
         .save = taken & (uint8_t)~both, .record = (uint16_t)way[0], .block = (uint16_t)(block - unit->block)};
@@ -447,11 +377,7 @@ static void unselect_chain(unsigned begin, unsigned end) {
     if (selecting.out->detour[d].block < begin || selecting.out->detour[d].block >= end)
       selecting.out->detour[kept++] = selecting.out->detour[d];
   selecting.out->detour_count = kept;
-  kept = 0;
-  for (unsigned l = 0; l < late_pair_count; l++)
-    if (late_pair[l].chain != begin)
-      late_pair[kept++] = late_pair[l];
-  late_pair_count = kept;
+  late_unselect_chain((uint16_t)begin);
 }
 
 /* Has the chain been selected for on an assumption that was given up? */
@@ -476,38 +402,6 @@ static void find_needed_records(void) {
       record_flags(edge->unrecorded, edge->from);
       edge->unrecorded = 0;
       changed = true;
-    }
-  }
-}
-
-/* What both ways of a jump need is recorded once, before it; the last jump first, for what it has recorded
- * may be on a way of another. What is recorded then of a memory operand, now or later, is what was accessed.
- */
-static void place_records(void) {
-  struct selected *piece = selecting.out->piece;
-  unsigned kept = 0;
-  for (unsigned l = late_pair_count; l-- > 0;) {
-    const struct late_pair *pair = &late_pair[l];
-    if (piece[pair->way[0] - 1].unrecorded || piece[pair->way[1] - 1].unrecorded)
-      continue;
-    piece[pair->way[0] - 1].unrecorded = piece[pair->way[1] - 1].unrecorded = true;
-    piece[pair->piece - 1].unrecorded = false;
-  }
-  for (unsigned d = 0; d < selecting.out->detour_count; d++) {
-    struct detour detour = selecting.out->detour[d];
-    if (detour.record && piece[detour.record - 1].unrecorded)
-      detour.record = 0;
-    if (detour.record || detour.save)
-      selecting.out->detour[kept++] = detour;
-  }
-  selecting.out->detour_count = kept;
-  struct selected *setter = NULL;
-  for (unsigned p = 0; p < selecting.out->count; p++) {
-    if (piece[p].through_temporary) {
-      setter = &piece[p];
-      setter->through_temporary = !setter->unrecorded;
-    } else if (piece[p].kind == SELECTED_RECORD && setter && setter->insn == piece[p].insn) {
-      setter->through_temporary |= !piece[p].unrecorded;
     }
   }
 }
@@ -551,7 +445,8 @@ static void select_unit(const struct unit *unit, const struct discover_options *
   bool was_carried[UNIT_BLOCK_LIMIT], outdated = true;
   struct selection *out = selecting.out;
   out->count = out->extra_count = out->detour_count = 0;
-  selecting.missing.count = edges.count = late_pair_count = 0;
+  selecting.missing.count = edges.count = 0;
+  late_begin();
   find_carried(unit, may_carry);
   for (bool again = false; outdated; again = true) {
     outdated = false;
@@ -570,7 +465,7 @@ static void select_unit(const struct unit *unit, const struct discover_options *
     }
   }
   find_needed_records();
-  place_records();
+  late_place();
   find_independent(unit);
 }
 

@@ -320,7 +320,7 @@ struct engine {
 };
 extern struct engine engine;
 
-enum { PASSING_LIMIT = 1 << 12, PASSING_FILTER_SIZE = 1 << 14 };
+enum { PASSING_LIMIT = 1 << 12, PASSING_FILTER_WORDS = 1 << 8 };
 struct engine_thread {
   struct cpu_state *cpu;
   struct engine_thread *next;
@@ -342,8 +342,7 @@ struct engine_thread {
   struct {
     unsigned count;
     uint16_t entry[PASSING_LIMIT]; /* numbers of those of cpu->table_jumps whose code may be replaced */
-    uint64_t filter[PASSING_FILTER_SIZE /
-                    64]; /* a bit for some addresses each: may one of them be one of theirs? */
+    uint64_t filter[PASSING_FILTER_WORDS]; /* a bit for some addresses each: may one be one of theirs? */
   } passing;
 };
 static inline struct engine_thread *engine_thread_of(struct cpu_state *cpu) {

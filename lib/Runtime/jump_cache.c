@@ -84,7 +84,7 @@ unsigned engine_table_row(uint32_t table) {
   return row;
 }
 
-static unsigned filter_bit(guest_addr eip) { return (eip ^ eip >> 14) % PASSING_FILTER_SIZE; }
+static unsigned filter_bit(guest_addr eip) { return (eip ^ eip >> 14) % (64 * PASSING_FILTER_WORDS); }
 
 /* Of code that is to be replaced by hotter code it is noted who leads there. */
 static void note_passing(struct cpu_state *cpu, const struct jump_cache_entry *entry, guest_addr eip) {

@@ -1,5 +1,6 @@
 /* Writing and reading flag records (Frontend/flag_record.h). */
 #include "Frontend/flag_record.h"
+#include "Runtime/direct.h"
 #include "Runtime/x86_64/emit.h"
 
 #include <Zydis/Mnemonic.h>
@@ -45,9 +46,9 @@ static uint8_t *emit_operand(uint8_t *at, const struct insn *insn, const struct 
                              uint32_t offset) {
   if (op->kind == OPERAND_MEMORY)
     return emit_store(emit_access(at, R10, insn, op, stack), R10, offset);
-  unsigned reg = operand_whole_register(op);
-  if (op->reg == REGISTER_TEMPORARY || reg != GPR_ESP || !stack)
-    return emit_store(at, host_gpr(op->reg == REGISTER_TEMPORARY ? op->reg : reg), offset);
+  const unsigned reg = op->reg == REGISTER_TEMPORARY ? op->reg : operand_whole_register(op);
+  if (reg != GPR_ESP || !stack)
+    return emit_store(at, host_gpr(reg), offset);
   const uint8_t lea[] = {rex_prefix(R10, host_register[GPR_ESP], SIB_NO_INDEX), 0x8D,
                          (uint8_t)(0x80 | (R10 & 7) << 3 | host_register[GPR_ESP])};
   at = emit32(emit(at, lea, sizeof lea), (uint32_t)stack);
@@ -107,9 +108,7 @@ static uint8_t *emit_undone(uint8_t *at, const struct insn *insn) {
   const unsigned other = register_behind(&op[1]);
   if (!is_sum)
     return emit_sum(at, result, other, 0);
-  at = EMIT(at, rex_prefix(other, R10, SIB_NO_INDEX), 0x89,
-            (uint8_t)(0xC0 | (other & 7) << 3 | (R10 & 7))); /* mov */
-  at = EMIT(at, REX | REX_B, 0xF7, 0xD0 | (R10 & 7));        /* not */
+  at = EMIT(direct_write_move(at, R10, other), REX | REX_B, 0xF7, 0xD0 | (R10 & 7)); /* not %r10d */
   return emit_sum(at, result, R10, 1);
 }
 

@@ -306,6 +306,7 @@ static void select_block(const struct unit *unit, const struct block *block,
                          const struct discover_options *options) {
   unsigned end = (unsigned)block->first + block->count, reg;
   goes_on = false;
+  selecting.out->has_flags[block - unit->block] = (struct ways){0};
   for (unsigned i = block->first; i < end; i++) {
     const struct insn *insn = &unit->insn[i];
     const unsigned first = selecting.out->count;

@@ -107,6 +107,15 @@ static void note_host_flags(unsigned first) {
   }
 }
 
+/* The same of a way out that may be taken for one with flags in EFLAGS (`ways`): who has none is not to come
+ * in there. */
+static void note_way_out(unsigned first, const struct ways *ways) {
+  for (unsigned p = first; p < selecting.out->count; p++) {
+    selecting.out->piece[p].host_flags = FLAGS_ALL;
+    selecting.out->piece[p].inherits = ways->inherits;
+  }
+}
+
 static void add_save(uint8_t flags) {
   if (flags)
     selecting.out->piece[selecting.out->count++] = (struct selected){.kind = SELECTED_SAVE, .save = flags};
@@ -299,6 +308,8 @@ static void leave_block(const struct unit *unit, const struct block *block) {
   }
   select_catch_up(insn_next(last));
   note_host_flags(first);
+  if (has_flags->next)
+    note_way_out(first, has_flags);
   forget_host_flags();
 }
 
@@ -342,6 +353,8 @@ static void select_block(const struct unit *unit, const struct block *block,
       select_insns(insn, 1, unit->live[i]);
     }
     account_for_stencils(first, insn, unit->insn[i].flow != FLOW_NEXT);
+    if (selecting.out->has_flags[block - unit->block].taken)
+      note_way_out(first, &selecting.out->has_flags[block - unit->block]);
   }
   leave_block(unit, block);
 }

@@ -4,7 +4,7 @@
  * for other functions, and anything, for which each event is printed.
  * guest-test: link=static
  * guest-test: levels=O2
- * guest-test: runs=1|2045|4035 */
+ * guest-test: runs=1|2045|4035|7001 */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdint.h>

@@ -168,6 +168,15 @@ static inline bool operand_is_high_byte(const struct operand *op) {
   return op->kind == OPERAND_GPR && op->size == 1 && op->reg >= 4 && op->reg < GPR_COUNT;
 }
 
+/* 1 << the whole registers that visible operands are written to. */
+static inline unsigned insn_written_registers(const struct insn *insn) {
+  unsigned registers = 0;
+  for (unsigned i = 0; i < 4; i++)
+    if (insn->form.op[i].kind == OPERAND_GPR && insn->form.op[i].written)
+      registers |= 1u << operand_whole_register(&insn->form.op[i]);
+  return registers;
+}
+
 /* A constant operand (part of the form). */
 static inline uint32_t operand_constant(const struct insn *insn, unsigned i) {
   return insn->form.constant >> 16 * insn->form.op[i].hole & 0xFFFF;

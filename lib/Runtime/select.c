@@ -100,20 +100,18 @@ static void record_host_flags(void) {
 }
 
 /* What the pieces from number `first` on find in the host's register. */
-static void note_host_flags(unsigned first) {
+static void note_flags(unsigned first, uint8_t flags, bool inherits) {
   for (unsigned p = first; p < selecting.out->count; p++) {
-    selecting.out->piece[p].host_flags = host_flags.valid;
-    selecting.out->piece[p].inherits = host_flags.inherited;
+    selecting.out->piece[p].host_flags = flags;
+    selecting.out->piece[p].inherits = inherits;
   }
 }
+static void note_host_flags(unsigned first) { note_flags(first, host_flags.valid, host_flags.inherited); }
 
 /* The same of a way out that may be taken for one with flags in EFLAGS (`ways`): who has none is not to come
  * in there. */
 static void note_way_out(unsigned first, const struct ways *ways) {
-  for (unsigned p = first; p < selecting.out->count; p++) {
-    selecting.out->piece[p].host_flags = FLAGS_ALL;
-    selecting.out->piece[p].inherits = ways->inherits;
-  }
+  note_flags(first, FLAGS_ALL, ways->inherits);
 }
 
 static void add_save(uint8_t flags) {
@@ -121,12 +119,12 @@ static void add_save(uint8_t flags) {
     selecting.out->piece[selecting.out->count++] = (struct selected){.kind = SELECTED_SAVE, .save = flags};
 }
 
-/* Puts the saving of all that is dirty before piece number `at`: behind the instruction before it. */
 /* Does the host's register have all flags, and still has when these have been saved? */
 static bool has_all_behind(uint8_t saved) {
   return host_flags.valid == FLAGS_ALL && direct_save_keeps(saved);
 }
 
+/* Puts the saving of all that is dirty before piece number `at`: behind the instruction before it. */
 static void save_before(unsigned at) {
   record_host_flags();
   if (!host_flags.dirty)

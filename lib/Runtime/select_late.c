@@ -58,12 +58,9 @@ static bool writes_operands_only(const struct insn *insn) {
 
 void late_pass(const struct insn *insn) {
   const bool is_jump = insn->flow == FLOW_CONDITIONAL;
-  if (!is_jump && (late.has_memory || !writes_operands_only(insn)))
+  const bool changes_others = !is_jump && (late.has_memory || !writes_operands_only(insn));
+  if (changes_others || late.gpr & insn_written_registers(insn))
     late.piece = 0;
-  for (unsigned i = 0; i < 4; i++)
-    if (insn->form.op[i].kind == OPERAND_GPR && insn->form.op[i].written &&
-        late.gpr >> operand_whole_register(&insn->form.op[i]) & 1)
-      late.piece = 0;
 }
 
 uint32_t late_add(bool is_taken, bool needed) {

@@ -166,14 +166,6 @@ static const struct operand *table_operand(const struct insn *insn) {
   return NULL;
 }
 
-static bool writes_register(const struct insn *insn, unsigned reg) {
-  for (unsigned i = 0; i < 4; i++)
-    if (insn->form.op[i].kind == OPERAND_GPR && insn->form.op[i].written &&
-        operand_whole_register(&insn->form.op[i]) == reg)
-      return true;
-  return false;
-}
-
 /* Looks at the block's last instructions. To be wrong costs time only: where the jump leads is compared. */
 void translate_find_table_jump(const struct block *block) {
   enum { DISTANCE = 4, KEPT = 11 };
@@ -188,7 +180,7 @@ void translate_find_table_jump(const struct block *block) {
     table_jump.load = insn;
     table_jump.is_kept = false;
     for (const struct insn *k = insn; k < jump; k++)
-      table_jump.is_kept |= writes_register(k, table->index);
+      table_jump.is_kept |= insn_written_registers(k) >> table->index & 1;
     table_jump.index = table_jump.is_kept ? KEPT : host_register[table->index];
     return;
   }

@@ -119,11 +119,10 @@ uint8_t *flag_record_write_late(uint8_t *at, const struct insn *insn) {
     at = emit_store(emit_undone(at, insn), R10, offset[0]);
   else
     at = emit_store(at, register_behind(&op[0]), offset[0]);
-  if (flag_record_is_of_one(operation) || flag_record_has_immediate(operation))
-    ;
-  else if (op[1].kind == OPERAND_IMMEDIATE)
+  const bool has_second = !flag_record_is_of_one(operation) && !flag_record_has_immediate(operation);
+  if (has_second && op[1].kind == OPERAND_IMMEDIATE)
     at = emit_set(at, offset[1], insn->imm[op[1].hole]);
-  else
+  else if (has_second)
     at = emit_store(at, register_behind(&op[1]), offset[1]);
   return emit_set(at, offsetof(struct cpu_state, flag_operation), operation);
 }
